@@ -1,0 +1,3 @@
+"""aqgeo turns satellite archives into air-quality maps."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,166 @@
+"""The cube: a convention on xarray.Dataset, kept in Zarr v3.
+
+Dims are (time, y, x), with `band` after time where bands are alike. Variables are float32 with NaN
+for no data and `units`; or bool masks; or uint8 classes with `flag_values` and `flag_meanings`.
+Time is unique, ascending UTC; `spatial_ref` carries the CRS.
+"""
+
+from collections.abc import Hashable
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import odc.geo.xr
+import xarray as xr
+from odc.geo.geobox import GeoBox
+
+from aqgeo.errors import CubeError
+
+CHUNK = 512
+_TIME_ENCODING = {"units": "seconds since 1970-01-01", "dtype": "int64", "calendar": "standard"}
+
+
+def make(variables: dict[str, xr.Variable], times: np.ndarray, grid: GeoBox) -> xr.Dataset:
+    """Return a checked cube.
+
+    Args:
+        variables: name -> Variable with dims (time, y, x), as the law demands.
+        times: (time,) datetime64 in UTC.
+        grid: where the pixels lie.
+    """
+    coords: dict[Hashable, xr.DataArray] = odc.geo.xr.xr_coords(grid)
+    time = xr.DataArray(times.astype("datetime64[s]"), dims="time", attrs={"standard_name": "time"})
+    ds = xr.Dataset(variables, coords={"time": time, **coords})
+    for variable in ds.data_vars.values():
+        variable.attrs.setdefault("grid_mapping", "spatial_ref")
+    check(ds)
+    return ds
+
+
+def values(data: np.ndarray | da.Array, units: str, **attrs: object) -> xr.Variable:
+    """Return a (time, y, x) variable of physical values; NaN is no data."""
+    return xr.Variable(("time", "y", "x"), data.astype("float32"), {"units": units, **attrs})
+
+
+def mask(data: np.ndarray | da.Array, **attrs: object) -> xr.Variable:
+    """Return a (time, y, x) mask."""
+    return xr.Variable(("time", "y", "x"), data.astype(bool), attrs)
+
+
+def classes(data: np.ndarray | da.Array, names: dict[int, str], **attrs: object) -> xr.Variable:
+    """Return a (time, y, x) variable of uint8 class codes; a code without a name is no data."""
+    flags = {
+        "flag_values": np.array(list(names), "uint8"),
+        "flag_meanings": " ".join(name.replace(" ", "_") for name in names.values()),
+    }
+    return xr.Variable(("time", "y", "x"), data.astype("uint8"), {**flags, **attrs})
+
+
+def geobox(ds: xr.Dataset) -> GeoBox:
+    """Return where the cube's pixels lie.
+
+    Raises:
+        CubeError: the cube has no georeference.
+    """
+    grid = ds.odc.geobox
+    if not isinstance(grid, GeoBox):
+        raise CubeError("the cube has no georeference: it needs even x and y and a spatial_ref")
+    return grid
+
+
+def breaches(ds: xr.Dataset) -> list[str]:
+    """List every way in which a dataset breaks the law of cubes."""
+    found = [f"dimension {d!r} is missing" for d in ("time", "y", "x") if d not in ds.dims]
+    if found:
+        return found
+    if "spatial_ref" not in ds.coords or ds.odc.geobox is None or ds.odc.crs is None:
+        found.append("no georeference: x, y must be even and spatial_ref must hold the CRS")
+    elif ds.y.size > 1 and ds.y[0] < ds.y[-1]:
+        found.append("y ascends: north must be up")
+    if ds.indexes["time"].dtype.kind != "M" if "time" in ds.indexes else True:
+        found.append("time is no datetime64 coordinate")
+    elif not (ds.indexes["time"].is_unique and ds.indexes["time"].is_monotonic_increasing):
+        found.append("time is not unique and ascending")
+    for name, variable in ds.data_vars.items():
+        found += [f"{name}: {what}" for what in _variable_breaches(variable)]
+    return found
+
+
+def _variable_breaches(variable: xr.DataArray) -> list[str]:
+    found = []
+    if variable.dims not in (("time", "y", "x"), ("time", "band", "y", "x")):
+        found.append(f"dims {variable.dims} are not (time, y, x) or (time, band, y, x)")
+    if variable.dtype == "float32":
+        if not variable.attrs.get("units"):
+            found.append("float32 without units")
+    elif variable.dtype == "uint8":
+        if not {"flag_values", "flag_meanings"} <= set(variable.attrs):
+            found.append("uint8 without flag_values and flag_meanings")
+    elif variable.dtype != "bool":
+        found.append(f"dtype {variable.dtype} is not float32, uint8 or bool")
+    return found
+
+
+def check(ds: xr.Dataset) -> None:
+    """Refuse a dataset that breaks the law.
+
+    Raises:
+        CubeError: with all breaches in one line.
+    """
+    found = breaches(ds)
+    if found:
+        raise CubeError(f"the dataset is no cube: {'; '.join(found)}")
+
+
+def open(path: Path) -> xr.Dataset:
+    """Open a cube lazily, one Dask chunk for each Zarr chunk.
+
+    Raises:
+        CubeError: there is no cube at the path, or it breaks the law.
+    """
+    try:
+        ds: xr.Dataset = xr.open_zarr(path, consolidated=False, zarr_format=3, decode_coords="all")
+    except (FileNotFoundError, ValueError, KeyError) as err:
+        raise CubeError(f"{path} holds no cube: run the stage that writes it again") from err
+    check(ds)
+    return ds
+
+
+def write(ds: xr.Dataset, path: Path) -> None:
+    """Write a new cube; lazy variables are computed on the current Dask scheduler.
+
+    Raises:
+        CubeError: the dataset breaks the law.
+    """
+    check(ds)
+    chunked = ds.chunk({"time": 1, "y": CHUNK, "x": CHUNK})
+    encoding: dict[Hashable, dict[str, object]] = {"time": dict(_TIME_ENCODING)}
+    for name, variable in chunked.data_vars.items():
+        variable.encoding = {}
+        fill = {"float32": {"_FillValue": np.float32("nan")}}.get(str(variable.dtype), {})
+        encoding[name] = {"chunks": tuple(c[0] for c in variable.chunks or ()), **fill}
+    chunked.to_zarr(path, mode="w-", consolidated=False, zarr_format=3, encoding=encoding)
+
+
+def append(ds: xr.Dataset, path: Path) -> None:
+    """Add later times to the cube at the path, or write a new one there.
+
+    Raises:
+        CubeError: the dataset breaks the law, lies elsewhere, or is not later in time.
+    """
+    if not path.exists():
+        write(ds, path)
+        return
+    check(ds)
+    old = open(path)
+    if geobox(old) != geobox(ds) or set(old.data_vars) != set(ds.data_vars):
+        raise CubeError(f"{path} has another grid or other variables: write a new cube")
+    if old.indexes["time"][-1] >= ds.indexes["time"][0]:
+        raise CubeError(
+            f"{path} ends at {old.indexes['time'][-1]}, the addition starts at "
+            f"{ds.indexes['time'][0]}: cubes grow forward in time"
+        )
+    chunked = ds.drop_vars("spatial_ref").chunk({"time": 1, "y": CHUNK, "x": CHUNK})
+    for variable in chunked.data_vars.values():
+        variable.encoding = {}
+    chunked.to_zarr(path, append_dim="time", consolidated=False, zarr_format=3)

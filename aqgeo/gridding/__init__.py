@@ -1,0 +1,1 @@
+"""Kernels that move values between satellite pixels and map grids."""

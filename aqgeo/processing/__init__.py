@@ -1,0 +1,1 @@
+"""Steps from cubes to cubes: cloud classes, gap filling, finer grids, concentrations."""

@@ -1,0 +1,1 @@
+"""What is published: COGs, STAC, QGIS styles, pictures, report."""

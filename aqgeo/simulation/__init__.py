@@ -1,0 +1,1 @@
+"""A world with known truth, written in the file formats of the real archives."""

@@ -1,0 +1,1 @@
+"""Readers: archives in, cubes and station sets out."""

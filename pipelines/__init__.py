@@ -1,0 +1,1 @@
+"""Stages of the work, one file each, with the command line."""
