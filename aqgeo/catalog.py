@@ -48,7 +48,7 @@ class Region:
     title: str
     """Name for people."""
     area: BaseGeometry
-    """Outline in lon/lat; maps cover its bounding box in each product's CRS."""
+    """Outline in lon/lat; maps cover its bounding box."""
     grids: Mapping[str, Grid]
     """Grid by product name."""
     source: str | None = None
@@ -65,8 +65,15 @@ class Region:
                 f"region {self.name!r} has no grid for {product!r}: add one under its `grids`, "
                 f"which has {_names(self.grids)}"
             )
-        g = self.grids[product]
-        return grid.geobox(self.area, g.crs, g.resolution, anchor=g.anchor)
+        own = self.grids[product]
+        # All products cover the pixels of the coarsest one, so that none has an empty rim.
+        peers = [peer for peer in self.grids.values() if peer.crs == own.crs]
+        coarsest = max(peers, key=lambda peer: peer.resolution)
+        box = grid.bounds(self.area, own.crs)
+        ground = grid.geobox(box, coarsest.resolution, anchor=coarsest.anchor)
+        if own is coarsest:
+            return ground
+        return grid.geobox(ground.boundingbox, own.resolution, anchor=own.anchor)
 
 
 @dataclass(frozen=True, slots=True)

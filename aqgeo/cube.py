@@ -5,9 +5,11 @@ for no data and `units`; or bool masks; or uint8 classes with `flag_values` and 
 Time is unique, ascending UTC; `spatial_ref` carries the CRS.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 import odc.geo.xr
@@ -17,6 +19,7 @@ from odc.geo.geobox import GeoBox
 from aqgeo.errors import CubeError
 
 CHUNK = 512
+Compute = Callable[[Any], Any]
 _TIME_ENCODING = {"units": "seconds since 1970-01-01", "dtype": "int64", "calendar": "standard"}
 
 
@@ -126,8 +129,13 @@ def open(path: Path) -> xr.Dataset:
     return ds
 
 
-def write(ds: xr.Dataset, path: Path) -> None:
-    """Write a new cube; lazy variables are computed on the current Dask scheduler.
+def write(ds: xr.Dataset, path: Path, *, compute: Compute = dask.compute) -> None:
+    """Write a new cube.
+
+    Args:
+        ds: the cube; its variables may be lazy.
+        path: folder of the new Zarr store.
+        compute: runs the delayed writing of the chunks.
 
     Raises:
         CubeError: the dataset breaks the law.
@@ -139,17 +147,21 @@ def write(ds: xr.Dataset, path: Path) -> None:
         variable.encoding = {}
         fill = {"float32": {"_FillValue": np.float32("nan")}}.get(str(variable.dtype), {})
         encoding[name] = {"chunks": tuple(c[0] for c in variable.chunks or ()), **fill}
-    chunked.to_zarr(path, mode="w-", consolidated=False, zarr_format=3, encoding=encoding)
+    compute(
+        chunked.to_zarr(
+            path, mode="w-", consolidated=False, zarr_format=3, encoding=encoding, compute=False
+        )
+    )
 
 
-def append(ds: xr.Dataset, path: Path) -> None:
+def append(ds: xr.Dataset, path: Path, *, compute: Compute = dask.compute) -> None:
     """Add later times to the cube at the path, or write a new one there.
 
     Raises:
         CubeError: the dataset breaks the law, lies elsewhere, or is not later in time.
     """
     if not path.exists():
-        write(ds, path)
+        write(ds, path, compute=compute)
         return
     check(ds)
     old = open(path)
@@ -163,4 +175,6 @@ def append(ds: xr.Dataset, path: Path) -> None:
     chunked = ds.drop_vars("spatial_ref").chunk({"time": 1, "y": CHUNK, "x": CHUNK})
     for variable in chunked.data_vars.values():
         variable.encoding = {}
-    chunked.to_zarr(path, append_dim="time", consolidated=False, zarr_format=3)
+    compute(
+        chunked.to_zarr(path, append_dim="time", consolidated=False, zarr_format=3, compute=False)
+    )

@@ -5,7 +5,7 @@ from typing import Literal
 
 from odc.geo import CRS
 from odc.geo.geobox import GeoBox
-from odc.geo.geom import Geometry, polygon
+from odc.geo.geom import BoundingBox, Geometry, polygon
 from pyproj.exceptions import CRSError
 from shapely.geometry.base import BaseGeometry
 
@@ -15,32 +15,43 @@ MAX_PIXELS = 2**31
 Anchor = Literal["edge", "center"]
 
 
-def geobox(area: BaseGeometry, crs: str, resolution: float, *, anchor: Anchor = "edge") -> GeoBox:
-    """Return the grid that covers an area.
+def bounds(area: BaseGeometry, crs: str) -> BoundingBox:
+    """Return the bounding box of an area in a CRS.
 
     Args:
         area: shapely geometry in lon/lat degrees (WGS 84).
         crs: authority code such as `EPSG:32633`; other texts are refused, since PROJ would
             follow a text that is an address.
+
+    Raises:
+        GridError: the CRS is unknown, or the area has no place in it.
+    """
+    if not crs.upper().startswith("EPSG:"):
+        raise GridError(f"crs {crs!r} is not an EPSG code: write it as EPSG:32633")
+    try:
+        target = CRS(crs)
+    except CRSError as err:
+        raise GridError(f"crs {crs!r} is unknown to PROJ: check the EPSG code") from err
+    box = Geometry(area, "EPSG:4326").segmented(0.1).to_crs(target).boundingbox
+    if not all(math.isfinite(v) for v in box.bbox):
+        raise GridError(f"the area has no finite outline in {crs}: choose a CRS that covers it")
+    return box
+
+
+def geobox(box: BoundingBox, resolution: float, *, anchor: Anchor = "edge") -> GeoBox:
+    """Return the grid that covers a bounding box.
+
+    Args:
+        box: with its CRS.
         resolution: pixel size in units of the CRS.
         anchor: `edge` puts pixel edges, `center` pixel centres on multiples of the resolution,
             so that grids of one CRS and resolution always match.
 
     Raises:
-        GridError: the CRS is unknown, or the grid would be empty or too large.
+        GridError: the grid would be empty or too large.
     """
-    if not crs.upper().startswith("EPSG:"):
-        raise GridError(f"crs {crs!r} is not an EPSG code: write it as EPSG:32633")
     if not (resolution > 0 and math.isfinite(resolution)):
         raise GridError(f"resolution {resolution} is not a positive number")
-    try:
-        target = CRS(crs)
-    except CRSError as err:
-        raise GridError(f"crs {crs!r} is unknown to PROJ: check the EPSG code") from err
-    outline = Geometry(area, "EPSG:4326").segmented(0.1).to_crs(target)
-    box = outline.boundingbox
-    if not all(math.isfinite(v) for v in box.bbox):
-        raise GridError(f"the area has no finite outline in {crs}: choose a CRS that covers it")
     rows = (box.top - box.bottom) / resolution
     cols = (box.right - box.left) / resolution
     if rows * cols > MAX_PIXELS:
@@ -48,14 +59,14 @@ def geobox(area: BaseGeometry, crs: str, resolution: float, *, anchor: Anchor = 
             f"a grid of {rows:.0f} x {cols:.0f} pixels is too large: choose a coarser resolution "
             f"than {resolution} or a smaller area"
         )
-    return GeoBox.from_bbox(box, target, resolution=resolution, anchor=anchor, tight=False)
+    return GeoBox.from_bbox(box, box.crs, resolution=resolution, anchor=anchor, tight=False)
 
 
 def refine(grid: GeoBox, factor: int) -> GeoBox:
     """Return the grid with every pixel cut into factor x factor pixels."""
     rows, cols = grid.shape
     return GeoBox(
-        (rows * factor, cols * factor), grid.affine * grid.affine.scale(1 / factor), grid.crs
+        (rows * factor, cols * factor), grid.affine @ grid.affine.scale(1 / factor), grid.crs
     )
 
 
@@ -67,7 +78,7 @@ def lonlat_bbox(grid: GeoBox) -> tuple[float, float, float, float]:
 
 def lonlat_outline(grid: GeoBox) -> Geometry:
     """Return the outline of a grid as a lon/lat polygon of 4 corners."""
-    corners = [grid.affine * xy for xy in _corners(grid)]
+    corners = [grid.affine @ xy for xy in _corners(grid)]
     return polygon([*corners, corners[0]], crs=grid.crs).to_crs("EPSG:4326")
 
 

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+
 from aqgeo.errors import PeriodError
 
 _INSTANT = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
@@ -51,6 +53,11 @@ class Period:
             if start.endswith("-01") and end.endswith("-01"):
                 start, end = start[:-3], end[:-3]
         return start if _span(start, start)[1] == self.end else f"{start}/{end}"
+
+    @property
+    def time(self) -> np.ndarray:
+        """The start as a cube's only time step, (1,) datetime64."""
+        return np.array([self.start.replace(tzinfo=None)], "datetime64[s]")
 
     @property
     def slug(self) -> str:

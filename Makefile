@@ -1,0 +1,35 @@
+# `make map` and `make test` need Python 3.11+ with venv, make and the network, once.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+export DO_NOT_TRACK := 1
+export UV_SYSTEM_CERTS := 1
+export PREFECT_HOME := $(CURDIR)/work/.prefect
+
+.PHONY: map test lint bench clean
+
+map: $(READY)  ## simulate a small archive and map it: Prefect embedded, Dask local
+	@$(BIN)/python -m flows demo --period 2024-06 --out work
+
+test: $(READY)  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)  ## measure the regional map: seconds, memory, same bytes
+	$(BIN)/python -m benchmarks.regional_map
+
+# torch comes first and by pip, which finds builds without CUDA where such are at hand.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+clean:  ## remove results, keep the environment
+	rm -rf work

@@ -1,0 +1,372 @@
+"""STAC items of map products, and the static catalog that lists them."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pystac
+import rasterio
+from odc.geo.geobox import GeoBox
+from pyproj import Geod
+
+from aqgeo import __version__
+from aqgeo.catalog import Layer, Product
+from aqgeo.errors import ProductError
+from aqgeo.grid import lonlat_bbox, lonlat_outline
+from aqgeo.period import Period
+
+log = logging.getLogger(__name__)
+
+_SCHEMA = "https://stac-extensions.github.io/{}/schema.json"
+EXTENSIONS = tuple(
+    _SCHEMA.format(name)
+    for name in ("projection/v2.0.0", "raster/v2.0.0", "file/v2.1.0", "processing/v1.2.0")
+)
+CLASSIFICATION = _SCHEMA.format("classification/v2.0.0")
+NEEDED = ("simulated", "license", "attribution", "lineage")
+_PRODUCER = {"name": "aqgeo", "roles": ["producer", "processor"]}
+_STATISTICS = {
+    "minimum": "STATISTICS_MINIMUM",
+    "maximum": "STATISTICS_MAXIMUM",
+    "mean": "STATISTICS_MEAN",
+    "stddev": "STATISTICS_STDDEV",
+    "valid_percent": "STATISTICS_VALID_PERCENT",
+}
+# What the collection takes from the properties of its items.
+_LISTED = {"title", "start_datetime", "end_datetime", "license", "providers"} | {
+    "aqgeo:region",
+    "aqgeo:simulated",
+}
+_EXTRA_FILES = {
+    "quicklook.png": ("Quick look", pystac.MediaType.PNG, ["overview", "thumbnail"]),
+    "report.html": ("Report", pystac.MediaType.HTML, ["metadata"]),
+}
+
+
+def item(
+    product: Product,
+    region_name: str,
+    period: Period,
+    *,
+    grid: GeoBox,
+    folder: Path,
+    provenance: Mapping[str, Any],
+) -> pystac.Item:
+    """Return the STAC item of a folder of published files.
+
+    Args:
+        product: what is published.
+        region_name: region of the map.
+        period: the days that the map is made of; the item ends one second before `period.end`,
+            which is not included.
+        grid: where the pixels lie.
+        folder: holds `<layer>.tif` and `<layer>.qml` of every layer and `quicklook.png`, perhaps
+            `report.html`; it is to be published as `<product>/<region>/<period>/`.
+        provenance: `simulated` (bool), `license` (SPDX), `attribution` and `lineage` (text) are
+            needed. `software` (name -> version), `providers` and `inputs` (ids, or mappings with
+            `id` and `href`) may follow; any other key becomes the property `aqgeo:<key>`.
+
+    Raises:
+        ProductError: a file or a needed key is missing.
+    """
+    missing = [key for key in NEEDED if key not in provenance]
+    if missing:
+        raise ProductError(
+            f"the provenance of {product.name} lacks {', '.join(missing)}: a map is not published "
+            "without them"
+        )
+    made = pystac.Item(
+        id=f"{product.name}_{region_name}_{period.slug}",
+        geometry=_rounded(lonlat_outline(grid).json),
+        bbox=_rounded(list(lonlat_bbox(grid))),
+        datetime=None,
+        start_datetime=period.start,
+        end_datetime=period.end - timedelta(seconds=1),
+        properties={
+            "title": f"{product.title}, {region_name}, {period}",
+            "description": product.description,
+            "aqgeo:product": product.name,
+            "aqgeo:region": region_name,
+            "aqgeo:period": str(period),
+            **_projection(grid),
+            **_origin(product, provenance),
+        },
+        stac_extensions=[*EXTENSIONS, *_class_extension(product)],
+        assets=_assets(product, grid, folder),
+        collection=product.name,
+    )
+    # No root link yet: with one, pystac would look for the catalog whenever it writes the item.
+    for rel in (pystac.RelType.COLLECTION, pystac.RelType.PARENT):
+        made.add_link(pystac.Link(rel, "../../collection.json", pystac.MediaType.JSON))
+    for href in filter(_portable, (entry.get("href", "") for entry in _inputs(provenance))):
+        made.add_link(pystac.Link("derived_from", href))
+    return made
+
+
+def write_item(made: pystac.Item, folder: Path) -> Path:
+    """Write an item as `<id>.json` into its folder, unless it is there already."""
+    content = made.to_dict(include_self_link=False, transform_hrefs=False)
+    root = _link("root", "../../../catalog.json")
+    content["links"] = [root, *(entry for entry in content["links"] if entry["rel"] != "root")]
+    path = folder / f"{made.id}.json"
+    _write(path, content)
+    return path
+
+
+def index(folder: Path, products: Mapping[str, Product]) -> None:
+    """Write catalog.json and a collection.json a product from the item files below a folder.
+
+    Item files are `<product>/<region>/<period>/*.json`. Only what has changed is written, each
+    file whole or not at all. A collection whose items have all gone leaves the catalog.
+
+    Raises:
+        ProductError: an item file cannot be read.
+    """
+    children = []
+    for name, product in sorted(products.items()):
+        found = _items(folder / name)
+        if found:
+            _write(folder / name / "collection.json", _collection(product, found))
+            children.append(_link("child", f"./{name}/collection.json", product.title))
+    catalog = {
+        "type": "Catalog",
+        "stac_version": pystac.get_stac_version(),
+        "id": "aqgeo",
+        "title": "Air-quality maps",
+        "description": "Map products of aqgeo: one collection a product, one item a region and "
+        "period, one Cloud Optimized GeoTIFF a quantity.",
+        "links": [_link("root", "./catalog.json"), *children],
+    }
+    _write(folder / "catalog.json", catalog)
+
+
+def _projection(grid: GeoBox) -> dict[str, Any]:
+    code = grid.crs.epsg if grid.crs else None
+    if code is None:
+        raise ProductError(f"the grid's CRS {grid.crs} has no EPSG code: choose one that has")
+    return {
+        "proj:code": f"EPSG:{code}",
+        "proj:shape": list(grid.shape),
+        "proj:transform": list(grid.affine[:6]),
+        "proj:bbox": list(grid.boundingbox.bbox),
+    }
+
+
+def _class_extension(product: Product) -> list[str]:
+    return [CLASSIFICATION] if any(layer.classes for layer in product.layers) else []
+
+
+def _resolution_m(grid: GeoBox) -> float:
+    """Return the size of the middle pixel along a parallel and a meridian, as one number."""
+    size = abs(float(grid.resolution.x))
+    if grid.crs is None or not grid.crs.geographic:
+        return size
+    box = grid.boundingbox
+    lon, lat = (box.left + box.right) / 2, (box.bottom + box.top) / 2
+    _, _, east = Geod(ellps="WGS84").inv(lon, lat, lon + size, lat)
+    _, _, north = Geod(ellps="WGS84").inv(lon, lat - size / 2, lon, lat + size / 2)
+    return round(float((east * north) ** 0.5), 1)
+
+
+def _origin(product: Product, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    own = {"license", "attribution", "providers", "software", "lineage", "inputs", "simulated"}
+    return {
+        "license": provenance["license"],
+        "attribution": provenance["attribution"],
+        "providers": [_PRODUCER, *provenance.get("providers", ())],
+        "processing:level": product.level,
+        "processing:lineage": provenance["lineage"],
+        "processing:software": {"aqgeo": __version__, **provenance.get("software", {})},
+        "processing:version": __version__,
+        "aqgeo:simulated": bool(provenance["simulated"]),
+        "aqgeo:inputs": [entry["id"] for entry in _inputs(provenance)],
+        **{f"aqgeo:{key}": value for key, value in provenance.items() if key not in own},
+    }
+
+
+def _inputs(provenance: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    given = provenance.get("inputs", ())
+    return [{"id": entry} if isinstance(entry, str) else entry for entry in given]
+
+
+def _portable(href: str) -> bool:
+    """Tell whether an address means the same to every reader; a signed one expires and leaks."""
+    parts = urlsplit(href)
+    return parts.scheme in ("https", "http", "s3") and not parts.query and "@" not in parts.netloc
+
+
+def _assets(product: Product, grid: GeoBox, folder: Path) -> dict[str, pystac.Asset]:
+    entries: dict[str, dict[str, Any]] = {}
+    for layer in product.layers:
+        path = folder / f"{layer.name}.tif"
+        facts = _layer_facts(layer)
+        raster = {
+            "bands": _bands(path, facts["bands"]),
+            "raster:spatial_resolution": _resolution_m(grid),
+            "raster:sampling": "area",
+        }
+        entries[layer.name] = facts | raster | _file(path)
+        entries[f"{layer.name}_style"] = {
+            "title": f"QGIS style of {layer.title}",
+            "type": pystac.MediaType.XML,
+            "roles": ["style"],
+        } | _file(folder / f"{layer.name}.qml")
+    for name, (title, media, roles) in _EXTRA_FILES.items():
+        if name != "report.html" or (folder / name).exists():
+            about = {"title": title, "type": media, "roles": roles}
+            entries[Path(name).stem] = about | _file(folder / name)
+    return {key: pystac.Asset.from_dict(entry) for key, entry in entries.items()}
+
+
+def _layer_facts(layer: Layer) -> dict[str, Any]:
+    """Return what is the same in every file of a layer."""
+    names = layer.variables if layer.kind == "rgb" else (layer.name,)
+    facts: dict[str, Any] = {
+        "title": layer.title,
+        "type": pystac.MediaType.COG,
+        "roles": ["data"] if layer.role == "data" else ["data", layer.role],
+        "bands": [{"name": name, "unit": layer.unit} for name in names],
+    }
+    if layer.kind == "classes":
+        listed = [
+            {"value": c.value, "name": c.name, "title": c.title, "description": c.title}
+            | {"color_hint": c.color.lstrip("#").upper()}
+            for c in layer.classes
+        ]
+        none = {"value": 0, "name": "no_data", "description": "No data", "nodata": True}
+        facts["classification:classes"] = [none, *listed]
+    return facts
+
+
+def _bands(path: Path, bands: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add what the file itself says to the bands of a layer."""
+    try:
+        with rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(path) as src:
+            pairs = zip(bands, src.indexes, strict=True)
+            return [{**band, **_band(src, index)} for band, index in pairs]
+    except rasterio.errors.RasterioIOError as err:
+        raise ProductError(f"{path} cannot be read: {err}; publish it again") from err
+
+
+def _band(src: rasterio.io.DatasetReader, index: int) -> dict[str, Any]:
+    tags = src.tags(index)
+    facts = {
+        "description": tags.get("long_name") or src.descriptions[index - 1],
+        "data_type": src.dtypes[index - 1],
+        "nodata": 0 if src.dtypes[index - 1] == "uint8" else "nan",
+    }
+    found = {key: float(tags[tag]) for key, tag in _STATISTICS.items() if tag in tags}
+    return facts | ({"statistics": found} if found else {})
+
+
+def _file(path: Path) -> dict[str, Any]:
+    """Return address, size and checksum of a file; 1220 says SHA-256 of 32 bytes (multihash)."""
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError as err:
+        raise ProductError(f"{path} is missing: write all files before the item") from err
+    size = path.stat().st_size
+    return {"href": f"./{path.name}", "file:size": size, "file:checksum": f"1220{digest}"}
+
+
+def _rounded(value: Any) -> Any:
+    """Round coordinates to 1e-6 degrees, 0.1 m: PROJ's last digits differ between versions."""
+    if isinstance(value, dict):
+        return {key: _rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(entry) for entry in value]
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def _items(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the items of a product by their path below its folder."""
+    found = {}
+    for path in sorted(folder.glob("*/*/*.json")):
+        place = path.relative_to(folder)
+        # Hidden names are folders that are still being written.
+        if any(part.startswith(".") for part in place.parts):
+            continue
+        try:
+            content = json.loads(path.read_text("utf-8"))
+        except ValueError as err:
+            raise ProductError(f"{path} holds no JSON: publish this map again") from err
+        if not isinstance(content, dict) or content.get("type") != "Feature":
+            continue
+        if not _LISTED <= content.get("properties", {}).keys():
+            raise ProductError(f"{path} is no item of aqgeo's maps: move it to another folder")
+        found[place.as_posix()] = content
+    return found
+
+
+def _collection(product: Product, items: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    properties = [entry["properties"] for entry in items.values()]
+    west, south, east, north = zip(*(entry["bbox"] for entry in items.values()), strict=True)
+    start = min(p["start_datetime"] for p in properties)
+    end = max(p["end_datetime"] for p in properties)
+    simulated = {p["aqgeo:simulated"] for p in properties}
+    licenses = {p["license"] for p in properties}
+    regions = sorted({p["aqgeo:region"] for p in properties})
+    return {
+        "type": "Collection",
+        "stac_version": pystac.get_stac_version(),
+        "stac_extensions": _class_extension(product),
+        "id": product.name,
+        "title": product.title,
+        "description": product.description,
+        "keywords": ["air quality", *regions, *(["simulated"] if True in simulated else [])],
+        "license": licenses.pop() if len(licenses) == 1 else "other",
+        "providers": _distinct(provider for p in properties for provider in p["providers"]),
+        "extent": {
+            "spatial": {"bbox": [[min(west), min(south), max(east), max(north)]]},
+            "temporal": {"interval": [[start, end]]},
+        },
+        "summaries": {
+            "processing:level": [product.level],
+            "aqgeo:region": regions,
+            "aqgeo:simulated": sorted(simulated),
+        },
+        "item_assets": {layer.name: _layer_facts(layer) for layer in product.layers},
+        "links": [
+            _link("root", "../catalog.json"),
+            _link("parent", "../catalog.json"),
+            *(_link("item", f"./{p}", e["properties"]["title"]) for p, e in items.items()),
+        ],
+    }
+
+
+def _distinct(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for entry in entries:
+        if entry not in found:
+            found.append(entry)
+    return found
+
+
+def _link(rel: str, href: str, title: str | None = None) -> dict[str, str]:
+    media = pystac.MediaType.GEOJSON if rel == "item" else pystac.MediaType.JSON
+    return {"rel": rel, "href": href, "type": str(media)} | ({"title": title} if title else {})
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace a file at one stroke, or leave it alone where it holds the same bytes."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if path.exists() and path.read_bytes() == text.encode():
+        return
+    # Not tempfile: its files are for their owner only, and a web server shall read this one.
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with part.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    log.info("wrote %s", path)

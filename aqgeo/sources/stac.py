@@ -1,0 +1,119 @@
+"""Items from static STAC catalogs on disk."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pystac
+import shapely
+from odc.geo.geobox import GeoBox
+
+from aqgeo import grid
+from aqgeo.errors import SourceError
+from aqgeo.period import Period
+
+
+def search(catalog: Path, collection: str, where: GeoBox, period: Period) -> list[pystac.Item]:
+    """Return the items of a collection that meet a grid and a period, by time, then by id.
+
+    Args:
+        catalog: path of a static STAC catalog's `catalog.json`, or of the folder that holds it.
+        collection: id of a collection in it.
+        where: the grid whose outline the items must meet.
+        period: the span in which the items' start must lie.
+
+    Raises:
+        SourceError: the catalog cannot be read, or no item is found.
+    """
+    found = _collection(catalog, collection)
+    box = shapely.box(*grid.lonlat_bbox(where))
+    try:
+        items = [
+            item
+            for item in found.get_items(recursive=True)
+            if start(item) in period and shapely.box(*(item.bbox or ())).intersects(box)
+        ]
+    except SourceError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, pystac.STACError) as err:
+        raise SourceError(f"{catalog}: collection {collection!r} cannot be read: {err}") from err
+    if not items:
+        raise SourceError(
+            f"{catalog}: no item of {collection!r} meets the region "
+            f"({', '.join(f'{v:.3f}' for v in box.bounds)}) in {period}; the collection covers "
+            f"{_extent(found)}: choose another period, region or archive"
+        )
+    return sorted(items, key=lambda item: (start(item), item.id))
+
+
+def start(item: pystac.Item) -> datetime:
+    """Return the instant of an item, or its first one, in UTC.
+
+    Raises:
+        SourceError: the item has neither.
+    """
+    instant = item.datetime or item.common_metadata.start_datetime
+    if instant is None:
+        raise SourceError(f"item {item.id} has neither datetime nor start_datetime")
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def credit(items: Sequence[pystac.Item]) -> str:
+    """Return the line that names where items come from, as their licence asks.
+
+    Copernicus Sentinel data: Commission Delegated Regulation (EU) No 1159/2013, article 8.
+    """
+    years = sorted({start(item).year for item in items})
+    if any(item.properties.get("aqgeo:simulated") for item in items):
+        return "Simulated by aqgeo, not observed"
+    if (items[0].collection_id or "").startswith("sentinel-"):
+        span = f"{years[0]}" if len(years) == 1 else f"{years[0]}-{years[-1]}"
+        return f"Contains modified Copernicus Sentinel data {span}"
+    collection = items[0].get_collection()
+    names = [p.name for p in (collection.providers or [])] if collection else []
+    return f"Station data: {', '.join(names) or 'provider not named in the archive'}"
+
+
+def asset_path(item: pystac.Item, key: str) -> Path:
+    """Return the file of an asset.
+
+    Raises:
+        SourceError: the item has no such asset, its href is no local file, or the file is absent.
+    """
+    if key not in item.assets:
+        raise SourceError(
+            f"item {item.id} has no asset {key!r}: it has {', '.join(sorted(item.assets))}"
+        )
+    href = item.assets[key].get_absolute_href() or ""
+    if "://" in href or href.startswith("/vsi"):
+        raise SourceError(f"item {item.id}, asset {key!r}: {href} is no local file: download it")
+    path = Path(href)
+    if not path.is_file():
+        raise SourceError(
+            f"item {item.id}, asset {key!r}: {path} does not exist: "
+            "complete the archive or remove the item"
+        )
+    return path
+
+
+def _collection(catalog: Path, collection: str) -> pystac.Collection:
+    path = catalog / "catalog.json" if catalog.is_dir() else catalog
+    if not path.is_file():
+        raise SourceError(f"{path} does not exist: give --archive the path of a catalog.json")
+    try:
+        root = pystac.Catalog.from_file(str(path))
+        children = {child.id: child for child in root.get_collections()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, pystac.STACError) as err:
+        raise SourceError(f"{path} is no readable STAC catalog: {err}") from err
+    if collection not in children:
+        raise SourceError(
+            f"{path} has no collection {collection!r}: it has {', '.join(children) or 'none'}"
+        )
+    return children[collection]
+
+
+def _extent(collection: pystac.Collection) -> str:
+    boxes, spans = collection.extent.spatial.bboxes, collection.extent.temporal.intervals
+    box = ", ".join(f"{v:.3f}" for v in boxes[0])
+    first, last = (f"{t:%Y-%m-%d}" if t else ".." for t in spans[0])
+    return f"({box}) from {first} to {last}"

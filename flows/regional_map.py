@@ -1,0 +1,103 @@
+"""Flow regional-map: a region's maps for one period, every piece of work a task with retries."""
+
+import base64
+import io
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from prefect import State, Task, flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import TaskRun
+
+from aqgeo.errors import AqgeoError
+from pipelines import chain
+from pipelines.cluster import Cluster
+from pipelines.workspace import Workspace
+
+
+@flow(name="regional-map", description="Maps of one region for one period.")
+def regional_map(
+    region: str,
+    period: str | None = None,
+    products: list[str] | None = None,
+    source: str | None = None,
+    archive: str | None = None,
+    out: str = "work",
+    scheduler: str | None = None,
+    workers: int | None = None,
+) -> list[str]:
+    """Make a region's maps and return the paths of what people open.
+
+    Args:
+        region: name of a region.
+        period: span of the maps; the last whole month if None.
+        products: names of map products; all if None.
+        source: name of a source; the region's own if None.
+        archive: static STAC catalog to read instead of a source.
+        out: output folder.
+        scheduler: address of a running Dask scheduler; a local cluster if None.
+        workers: local Dask workers; one for each core if None.
+    """
+    work = Workspace(Path(out).absolute())
+    span = period or _last_month(datetime.now(UTC))
+    with Cluster(scheduler, workers=workers) as cluster:
+        futures: dict[str, Any] = {}
+        for step in chain.steps(
+            work,
+            region,
+            span,
+            products=products or (),
+            source=source,
+            archive=Path(archive).absolute() if archive else None,
+            cluster=cluster,
+        ):
+            before = [futures[name] for name in step.needs if name in futures]
+            futures[step.name] = _task(step).submit(**step.arguments, wait_for=before)
+        results = {name: future.result() for name, future in futures.items()}
+    for name, path in results.items():
+        if name.startswith("publish-"):
+            _show(region, span, name.removeprefix("publish-"), path)
+    return [os.path.relpath(path) for path in chain.made(work, results)]
+
+
+def _task(step: chain.Step) -> Task[..., Path]:
+    """Turn a stage into a task; a result is kept by its own key, not in Prefect's cache."""
+    return Task(
+        step.function,
+        name=step.name,
+        task_run_name=step.name,
+        tags=[step.name.partition("-")[0]],
+        retries=2,
+        retry_delay_seconds=[10, 60],
+        retry_condition_fn=_worth_a_retry,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+
+
+async def _worth_a_retry(_: Any, __: TaskRun, state: State[Any]) -> bool:
+    """An error that the user must mend comes back however often one tries."""
+    error = await state.aresult(raise_on_failure=False)
+    return not isinstance(error, AqgeoError)
+
+
+def _show(region: str, period: str, product: str, folder: Path) -> None:
+    """Keep the quick look as an artifact of the run, small enough for Prefect's events."""
+    small = io.BytesIO()
+    with Image.open(folder / "quicklook.png") as picture:
+        picture.thumbnail((640, 640))
+        picture.convert("RGB").save(small, "JPEG", quality=85)
+    data = base64.b64encode(small.getvalue()).decode()
+    create_markdown_artifact(
+        key=f"{region}-{product}".replace("_", "-"),
+        description=f"{product} of {region}, {period}",
+        markdown=f"![{product} of {region}, {period}](data:image/jpeg;base64,{data})",
+    )
+
+
+def _last_month(now: datetime) -> str:
+    return f"{now.replace(day=1) - timedelta(days=1):%Y-%m}"

@@ -1,0 +1,109 @@
+"""The chain: which stages make which products, and in which order."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aqgeo.catalog import pick
+from aqgeo.period import Period
+from pipelines.clean import clean
+from pipelines.cluster import Cluster
+from pipelines.enhance import enhance
+from pipelines.estimate import estimate
+from pipelines.ingest import GRIDS, ingest
+from pipelines.publish import publish
+from pipelines.simulate import simulate
+from pipelines.validate import validate
+from pipelines.workspace import Workspace
+
+# Stages between ingest and publish, in order, with what each one reads.
+STAGES: dict[str, tuple[Callable[..., Path], tuple[str, ...]]] = {
+    "clean": (clean, ("ingest-sentinel-2-l2a",)),
+    "enhance": (enhance, ("ingest-sentinel-5p-l2-no2",)),
+    "estimate": (estimate, ("enhance", "clean", "ingest-stations-no2")),
+}
+SIMULATED = "simulated"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call of a stage."""
+
+    name: str
+    """Name of the result, unique in the chain."""
+    function: Callable[..., Path]
+    """The stage."""
+    arguments: Mapping[str, Any]
+    """Its arguments by name."""
+    needs: tuple[str, ...] = ()
+    """Names of the steps that must end before this one starts."""
+
+
+def steps(
+    work: Workspace,
+    region: str,
+    period: str,
+    *,
+    products: Iterable[str] = (),
+    source: str | None = None,
+    archive: Path | None = None,
+    cluster: Cluster,
+) -> list[Step]:
+    """Return the steps that make a region's maps, each after those that it needs.
+
+    Args:
+        work: the output folder.
+        region: name of a region.
+        period: span of the maps.
+        products: names of map products; all of the catalog if empty.
+        source: name of a source; the region's own if None. The source `simulated` is made first.
+        archive: static STAC catalog to read instead of a source.
+        cluster: where the work runs.
+
+    Raises:
+        CatalogError: a region, source or product is in no catalog.
+        PeriodError: the period is none.
+    """
+    Period.parse(period)
+    catalog = work.archive(region, source=source, archive=archive)
+    known = work.products()
+    wanted = [pick(known, name, "product") for name in (list(products) or known)]
+    place = {"work": work, "region": region, "period": period}
+    chain: list[Step] = []
+    before: tuple[str, ...] = ()
+    if catalog == work.simulated_archive(region) / "catalog.json":
+        chain.append(Step("simulate", simulate, place))
+        before = ("simulate",)
+    stages = _needed(product.stage for product in wanted)
+    for collection in GRIDS:
+        if f"ingest-{collection}" in stages:
+            how = {"collection": collection, "archive": catalog, "cluster": cluster}
+            chain.append(Step(f"ingest-{collection}", ingest, {**place, **how}, before))
+    for name, (function, needs) in STAGES.items():
+        if name in stages:
+            chain.append(Step(name, function, {**place, "cluster": cluster}, needs))
+    for product in wanted:
+        how = {**place, "product": product.name}
+        chain.append(Step(f"publish-{product.name}", publish, how, (product.stage,)))
+    published = tuple(f"publish-{product.name}" for product in wanted)
+    return [*chain, Step("validate", validate, place, published)]
+
+
+def run(chain: Iterable[Step]) -> dict[str, Path]:
+    """Run the steps one after the other and return the path of each one's result."""
+    return {step.name: step.function(**step.arguments) for step in chain}
+
+
+def made(work: Workspace, results: Mapping[str, Path]) -> list[Path]:
+    """Return the files that people open: COGs, the report, the catalog."""
+    maps = [path for name, path in results.items() if name.startswith("publish-")]
+    cogs = [cog for path in maps for cog in sorted(path.glob("*.tif"))]
+    return [*cogs, results["validate"] / "report.html", work.maps / "catalog.json"]
+
+
+def _needed(stages: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for stage in stages:
+        found |= {stage, *_needed(STAGES.get(stage, (None, ()))[1])}
+    return found

@@ -1,0 +1,296 @@
+"""Command line of aqgeo: stdout carries the paths written, stderr the log and progress bars."""
+
+# Stages are imported inside the commands: `--help` must not wait for their libraries.
+import errno
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aqgeo import __version__
+from aqgeo.errors import AqgeoError
+
+if TYPE_CHECKING:
+    from pipelines.cluster import Cluster
+    from pipelines.workspace import Workspace
+
+app = typer.Typer(
+    help="Satellite archives to air-quality maps.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+# Typer does not export the parent of its usage errors.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+_USERS_OWN = {
+    errno.ENOSPC: "free some space or choose another --out",
+    errno.EDQUOT: "free some space or choose another --out",
+    errno.EROFS: "choose another --out",
+    errno.EACCES: "choose another --out or ask for the right to write",
+    errno.EPERM: "choose another --out or ask for the right to write",
+    errno.ENOTDIR: "choose a folder for --out",
+    errno.EEXIST: "choose a folder for --out",
+}
+
+Region = Annotated[str, typer.Argument(help="Region of catalogs/regions.geojson.")]
+Period = Annotated[
+    str,
+    typer.Option("--period", "-p", help="2024, 2024-06, 2024-06-15 or START/END (END excluded)."),
+]
+Out = Annotated[Path, typer.Option(help="Output folder.")]
+Source = Annotated[str | None, typer.Option(help="Source of catalogs/sources.toml.")]
+Archive = Annotated[
+    Path | None, typer.Option(help="Static STAC catalog to read instead of a source.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Running Dask scheduler, tcp://...; local workers if left out.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Local Dask workers; one for each core if left out.")
+]
+Memory = Annotated[str, typer.Option(help="Cap on the memory of all local workers together.")]
+Json = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the summary to FILE as JSON.")
+]
+MinQa = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="Bound that Sentinel-5P qa_value must exceed, 0 to 1."),
+]
+WORK = Path("work")
+MEMORY = "3GiB"
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log errors only.")] = False,
+) -> None:
+    if version:
+        sys.stdout.write(f"aqgeo {__version__}\n")
+        raise typer.Exit
+    form = "%(asctime)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, format=form, datefmt="%H:%M:%S")
+    for room in ("aqgeo", "pipelines"):
+        logging.getLogger(room).setLevel(logging.ERROR if quiet else logging.INFO)
+
+
+@app.command()
+def simulate(
+    region: Region,
+    period: Period,
+    out: Out = WORK,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the world.")] = 0,
+    json_file: Json = None,
+) -> None:
+    """Simulate a region's archive with known truth."""
+    from pipelines import simulate
+
+    work = _workspace(out)
+    _tell([simulate.simulate(work, region, period, seed=seed)], json_file)
+
+
+@app.command()
+def ingest(
+    region: Region,
+    period: Period,
+    collection: Annotated[
+        str, typer.Option(help="sentinel-2-l2a, sentinel-5p-l2-no2 or stations-no2.")
+    ],
+    source: Source = None,
+    archive: Archive = None,
+    min_qa: MinQa = 0.75,
+    out: Out = WORK,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+    memory: Memory = MEMORY,
+    json_file: Json = None,
+) -> None:
+    """Bring one collection's items onto the region's grid."""
+    from pipelines import ingest
+
+    with _cluster(scheduler, workers, memory) as cluster:
+        path = ingest.ingest(
+            _workspace(out),
+            region,
+            period,
+            collection=collection,
+            source=source,
+            archive=archive,
+            min_qa=min_qa,
+            cluster=cluster,
+        )
+    _tell([path], json_file)
+
+
+@app.command()
+def clean(
+    region: Region,
+    period: Period,
+    out: Out = WORK,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+    memory: Memory = MEMORY,
+    json_file: Json = None,
+) -> None:
+    """Mask clouds, fill gaps from other dates, make the cloud-free composite."""
+    from pipelines import clean
+
+    with _cluster(scheduler, workers, memory) as cluster:
+        path = clean.clean(_workspace(out), region, period, cluster=cluster)
+    _tell([path], json_file)
+
+
+@app.command()
+def enhance(
+    region: Region,
+    period: Period,
+    out: Out = WORK,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+    memory: Memory = MEMORY,
+    json_file: Json = None,
+) -> None:
+    """Bring the NO2 column onto a finer grid."""
+    from pipelines import enhance
+
+    with _cluster(scheduler, workers, memory) as cluster:
+        path = enhance.enhance(_workspace(out), region, period, cluster=cluster)
+    _tell([path], json_file)
+
+
+@app.command()
+def estimate(
+    region: Region,
+    period: Period,
+    out: Out = WORK,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+    memory: Memory = MEMORY,
+    json_file: Json = None,
+) -> None:
+    """Estimate surface NO2 with its uncertainty and air quality class."""
+    from pipelines import estimate
+
+    with _cluster(scheduler, workers, memory) as cluster:
+        path = estimate.estimate(_workspace(out), region, period, cluster=cluster)
+    _tell([path], json_file)
+
+
+@app.command()
+def publish(
+    region: Region,
+    period: Period,
+    product: Annotated[str, typer.Option(help="Map product of catalogs/products.")],
+    out: Out = WORK,
+    json_file: Json = None,
+) -> None:
+    """Publish one product: COGs, QGIS styles, quick look, STAC item."""
+    from pipelines import publish
+
+    _tell([publish.publish(_workspace(out), region, period, product=product)], json_file)
+
+
+@app.command()
+def validate(region: Region, period: Period, out: Out = WORK, json_file: Json = None) -> None:
+    """Check the published maps, compare them with stations, write the report."""
+    from pipelines import validate
+
+    path = validate.validate(_workspace(out), region, period)
+    sys.stderr.write(validate.table(path))
+    _tell([path / "report.html"], json_file, {"validation": validate.scores(path)})
+
+
+@app.command("map")
+def map_(
+    region: Region,
+    period: Period,
+    product: Annotated[
+        list[str] | None, typer.Option(help="Map product; repeat for several; all if left out.")
+    ] = None,
+    source: Source = None,
+    archive: Archive = None,
+    out: Out = WORK,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+    memory: Memory = MEMORY,
+    json_file: Json = None,
+) -> None:
+    """Make a region's maps: all stages, from the archive to the report."""
+    from pipelines import chain, validate
+
+    work = _workspace(out)
+    with _cluster(scheduler, workers, memory) as cluster:
+        steps = chain.steps(
+            work,
+            region,
+            period,
+            products=product or (),
+            source=source,
+            archive=archive,
+            cluster=cluster,
+        )
+        results = chain.run(steps)
+    scores = validate.scores(results["validate"])
+    _tell(chain.made(work, results), json_file, {"validation": scores})
+
+
+def _workspace(out: Path) -> "Workspace":
+    from pipelines.workspace import Workspace
+
+    return Workspace(out.absolute())
+
+
+def _cluster(scheduler: str | None, workers: int | None, memory: str) -> "Cluster":
+    from pipelines.cluster import Cluster
+
+    return Cluster(scheduler, workers=workers, memory=memory)
+
+
+def _tell(paths: list[Path], json_file: Path | None, more: dict[str, Any] | None = None) -> None:
+    """Print paths, one a line; write them with the summary as JSON if asked."""
+    shown = [os.path.relpath(path) for path in paths]
+    if json_file is not None:
+        from pipelines.workspace import PROVENANCE
+
+        told = [path.parent if path.is_file() else path for path in paths]
+        beside = {str(folder) for folder in told if (folder / PROVENANCE).is_file()}
+        provenance = {
+            os.path.relpath(folder): json.loads((Path(folder) / PROVENANCE).read_text("utf-8"))
+            for folder in sorted(beside)
+        }
+        content = {"paths": shown, "provenance": provenance, **(more or {})}
+        json_file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    sys.stdout.write("".join(f"{line}\n" for line in shown))
+
+
+def main() -> None:
+    """Run a command; an error that the user can mend is one line on stderr and exit code 2."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except AqgeoError as err:
+        _fail(str(err))
+    except _UsageError as err:
+        _fail(f"{err.format_message()}: see `aqgeo --help`")  # type: ignore[attr-defined]
+    except OSError as err:
+        if err.errno not in _USERS_OWN:
+            raise
+        _fail(
+            f"cannot write {err.filename or 'the result'}: {err.strerror}: {_USERS_OWN[err.errno]}"
+        )
+    except KeyboardInterrupt:
+        sys.stderr.write("aqgeo: stopped\n")
+        sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    sys.stderr.write(f"aqgeo: {' '.join(message.split())}\n")
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

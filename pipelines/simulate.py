@@ -1,0 +1,36 @@
+"""Stage simulate: a region's archive with known truth, in the file formats of the real ones."""
+
+import logging
+from pathlib import Path
+
+from aqgeo.period import Period
+from aqgeo.simulation import archive
+from pipelines.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+
+def simulate(
+    work: Workspace, region: str, period: str, *, seed: int = 0, days: int | None = None
+) -> Path:
+    """Write the simulated archive of a region and return its catalog.
+
+    Args:
+        work: the output folder.
+        region: name of a region.
+        period: span of the archive.
+        seed: seed of the world; the same seed gives the same bytes.
+        days: days of Sentinel-5P and station data; all days of the period if None.
+    """
+    span = Period.parse(period)
+    place = work.region(region)
+    target = work.simulated_archive(region)
+    grids = {name: repr(place.geobox(name)) for name in sorted(place.grids)}
+    key = {"stage": "simulate", "period": str(span), "grids": grids, "seed": seed, "days": days}
+    with work.build(target, key) as build:
+        if build is not None:
+            summary = archive.write_archive(
+                place, span, build.path, seed=seed, days=days, progress=log.info
+            )
+            build.provenance |= {"stage": "simulate", "simulated": True, **summary}
+    return target / "catalog.json"

@@ -1,0 +1,221 @@
+"""Workspace: where results lie, and how they get there whole or not at all."""
+
+import fcntl
+import functools
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aqgeo
+from aqgeo import catalog
+from aqgeo.errors import CatalogError, WorkspaceError
+from aqgeo.period import Period
+
+log = logging.getLogger(__name__)
+CHECKOUT = Path(__file__).resolve().parents[1]
+PROVENANCE = "provenance.json"
+
+
+class Stale(WorkspaceError):
+    """A result is missing or out of date in a workspace that must not be changed."""
+
+
+@dataclass(slots=True)
+class Build:
+    """A result in the making."""
+
+    path: Path
+    """Folder to write into."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """What the stage tells about its result; kept beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The output folder of a team, and the only code that knows names in it.
+
+    A result is a folder with a provenance.json, which holds the key of the inputs, parameters and
+    code that made it.
+    """
+
+    root: Path
+    """Output folder."""
+    frozen: bool = False
+    """Raise Stale instead of making anything."""
+    catalogs: Path = CHECKOUT / "catalogs"
+    """Folder of the catalogs."""
+
+    def region(self, name: str) -> catalog.Region:
+        """Return a region of the catalog."""
+        return catalog.pick(catalog.regions(self.catalogs), name, "region")
+
+    def products(self) -> dict[str, catalog.Product]:
+        """Return all map products of the catalog."""
+        return catalog.products(self.catalogs)
+
+    def archive(self, region: str, *, source: str | None, archive: Path | None) -> Path:
+        """Return the catalog to read: the archive named, or that of a source.
+
+        Raises:
+            CatalogError: neither is named and the region has no source of its own.
+        """
+        if archive is not None:
+            return archive
+        name = source or self.region(region).source
+        if name is None:
+            raise CatalogError(
+                f"region {region!r} has no source of its own: give --archive CATALOG or --source "
+                f"with one of {', '.join(catalog.sources(self.catalogs))}"
+            )
+        entry = catalog.pick(catalog.sources(self.catalogs), name, "source")
+        return self.root / entry.href.format(region=region)
+
+    def simulated_archive(self, region: str) -> Path:
+        """Return the folder of a region's simulated archive."""
+        return self.root / "archive" / region
+
+    def stage(self, region: str, period: Period, stage: str) -> Path:
+        """Return the folder of a stage's result."""
+        return self.root / "stages" / region / period.slug / stage
+
+    @property
+    def maps(self) -> Path:
+        """The folder of all published maps, a static STAC catalog."""
+        return self.root / "maps"
+
+    def map(self, product: str, region: str, period: Period) -> Path:
+        """Return the folder of one published map."""
+        return self.maps / product / region / period.slug
+
+    def report(self, region: str, period: Period) -> Path:
+        """Return the folder of a region's report."""
+        return self.root / "reports" / region / period.slug
+
+    @contextmanager
+    def build(self, target: Path, key: Mapping[str, Any]) -> Iterator[Build | None]:
+        """Yield a folder to fill, which then takes the target's place; None if that is current.
+
+        The folder is made beside the target, flushed to disk and renamed. A second process that
+        builds the same target waits for the first one.
+
+        Args:
+            target: folder of the result.
+            key: everything that the result depends on, as JSON.
+        """
+        digest = _digest({**key, "code": code_version()})
+        if _current(target, digest):
+            log.info("%s is up to date", self._name(target))
+            yield None
+            return
+        if self.frozen:
+            raise Stale(f"{target} is not up to date")
+        with lock(target):
+            old, part = (target.with_name(f".{target.name}.{kind}") for kind in ("old", "part"))
+            if old.exists() and not target.exists():
+                old.rename(target)
+            if _current(target, digest):
+                yield None
+                return
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            build, start = Build(part), time.perf_counter()
+            log.info("%s ...", self._name(target))
+            try:
+                yield build
+                _write_json(part / PROVENANCE, {**build.provenance, "key": digest})
+                _flush(part)
+            except BaseException:
+                shutil.rmtree(part, ignore_errors=True)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+            if target.exists():
+                target.rename(old)
+            part.rename(target)
+            shutil.rmtree(old, ignore_errors=True)
+            _flush_folder(target.parent)
+            log.info("%s made in %.1f s", self._name(target), time.perf_counter() - start)
+
+    def _name(self, target: Path) -> str:
+        return str(target.relative_to(self.root))
+
+
+def read_provenance(target: Path) -> dict[str, Any]:
+    """Return what a stage told about its result.
+
+    Raises:
+        WorkspaceError: there is no result, or it is damaged.
+    """
+    try:
+        found = json.loads((target / PROVENANCE).read_text("utf-8"))
+    except FileNotFoundError as err:
+        raise WorkspaceError(
+            f"{target} does not exist: run the stage {target.name!r} for this region and period "
+            "first, or `aqgeo map` for all of them"
+        ) from err
+    except ValueError as err:
+        raise WorkspaceError(f"{target} is damaged ({err}): delete it and run again") from err
+    if not isinstance(found, dict):
+        raise WorkspaceError(f"{target} is damaged: delete it and run again")
+    return found
+
+
+def file_key(path: Path) -> list[Any]:
+    """Return what tells a file's state: name, size and time of the last change."""
+    status = path.stat()
+    return [path.name, status.st_size, status.st_mtime_ns]
+
+
+@contextmanager
+def lock(target: Path) -> Iterator[None]:
+    """Hold the only lock on a target; its folder is made if need be."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(f".{target.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@functools.cache
+def code_version() -> str:
+    """Return the version and a digest of this code: a changed line makes results anew."""
+    digest = hashlib.sha256()
+    for folder in ("aqgeo", "pipelines"):
+        for path in sorted((CHECKOUT / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return f"{aqgeo.__version__}+{digest.hexdigest()[:12]}"
+
+
+def _current(target: Path, digest: str) -> bool:
+    try:
+        return read_provenance(target).get("key") == digest
+    except WorkspaceError:
+        return False
+
+
+def _digest(key: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _flush(folder: Path) -> None:
+    """Force every file below a folder to disk."""
+    for path in [*folder.rglob("*"), folder]:
+        _flush_folder(path)
+
+
+def _flush_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
