@@ -31,7 +31,7 @@ def make(variables: dict[str, xr.Variable], times: np.ndarray, grid: GeoBox) -> 
         times: (time,) datetime64 in UTC.
         grid: where the pixels lie.
     """
-    coords: dict[Hashable, xr.DataArray] = odc.geo.xr.xr_coords(grid)
+    coords: dict[Hashable, xr.DataArray] = odc.geo.xr.xr_coords(grid, always_yx=True)
     time = xr.DataArray(times.astype("datetime64[s]"), dims="time", attrs={"standard_name": "time"})
     ds = xr.Dataset(variables, coords={"time": time, **coords})
     for variable in ds.data_vars.values():

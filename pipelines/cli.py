@@ -37,6 +37,14 @@ _USERS_OWN = {
     errno.EEXIST: "choose a folder for --out",
 }
 
+
+def _file_place(path: Path | None) -> Path | None:
+    """Refuse a file that cannot be written before any work is done."""
+    if path is not None and not path.parent.is_dir():
+        raise typer.BadParameter(f"{path.parent} is no folder: make it first")
+    return path
+
+
 Region = Annotated[str, typer.Argument(help="Region of catalogs/regions.geojson.")]
 Period = Annotated[
     str,
@@ -55,7 +63,14 @@ Workers = Annotated[
 ]
 Memory = Annotated[str, typer.Option(help="Cap on the memory of all local workers together.")]
 Json = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write the summary to FILE as JSON.")
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        help="Write the summary to FILE as JSON.",
+        dir_okay=False,
+        callback=_file_place,
+    ),
 ]
 MinQa = Annotated[
     float,
@@ -275,7 +290,10 @@ def main() -> None:
     except AqgeoError as err:
         _fail(str(err))
     except _UsageError as err:
-        _fail(f"{err.format_message()}: see `aqgeo --help`")  # type: ignore[attr-defined]
+        reason = err.format_message()  # type: ignore[attr-defined]
+        if not reason:  # `aqgeo` alone has shown its help
+            sys.exit(2)
+        _fail(f"{reason}: see `aqgeo --help`")
     except OSError as err:
         if err.errno not in _USERS_OWN:
             raise

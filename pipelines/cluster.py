@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +16,7 @@ from aqgeo.errors import WorkspaceError
 if TYPE_CHECKING:
     from distributed import Client
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 MEMORY = "3GiB"
 
@@ -41,10 +43,10 @@ class Cluster:
     @contextmanager
     def client(self) -> Iterator["Client"]:
         """Yield a client. Dask's notion of a current one is shared by all threads: none is set."""
-        from distributed import Client
+        from distributed import Client, KilledWorker
 
-        # Its log of every connection is for those who run clusters.
-        logging.getLogger("distributed").setLevel(logging.WARNING)
+        # Its log of every connection is for those who run clusters; errors come back as exceptions.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
         address = self._start()
         try:
             client = Client(address, set_as_default=False, timeout="10s")
@@ -54,7 +56,17 @@ class Cluster:
                 "leave --scheduler out to use a local cluster"
             ) from err
         with client:
-            yield client
+            try:
+                yield client
+            except KilledWorker as err:
+                raise WorkspaceError(
+                    f"a Dask worker died again and again ({err.last_worker.address}), most likely "
+                    f"for want of memory: give more than --memory {self._memory}, or fewer "
+                    "--workers"
+                ) from err
+            except BaseException:
+                _drain(client)
+                raise
 
     def run(self, lazy: Any, label: str) -> Any:
         """Return the computed value of a lazy one, with a progress bar on stderr."""
@@ -67,8 +79,12 @@ class Cluster:
         with self.client() as client, _progress() as progress:
             task = progress.add_task(label, total=None)
             future = client.compute(lazy)
-            client.sync(Bar([future], client.scheduler.address).listen)
-            return future.result()
+            try:
+                client.sync(Bar([future], client.scheduler.address).listen)
+                return future.result()
+            except BaseException:
+                future.cancel()
+                raise
 
     def map(self, function: Callable[..., T], items: Iterable[Any], label: str) -> Iterator[T]:
         """Yield function(item) for each item, in order, computed ahead by a few items."""
@@ -102,14 +118,19 @@ class Cluster:
         from dask.utils import parse_bytes
         from distributed import LocalCluster
 
+        try:
+            memory = parse_bytes(self._memory)
+        except ValueError as err:
+            raise WorkspaceError(f"memory {self._memory!r} is no size: write 3GiB") from err
         with self._lock:
             if self._local is None:
                 self._local = LocalCluster(
                     n_workers=self._workers,
                     threads_per_worker=1,
-                    memory_limit=parse_bytes(self._memory) // self._workers,
+                    memory_limit=memory // self._workers,
                     dashboard_address="127.0.0.1:0",
-                    env={"DASK_LOGGING__DISTRIBUTED": "warning"},
+                    silence_logs=logging.CRITICAL,
+                    env={"DASK_LOGGING__DISTRIBUTED": "critical"},
                 )
             return str(self._local.scheduler_address)
 
@@ -120,5 +141,19 @@ def track(items: list[T], label: str) -> Iterable[T]:
         yield from progress.track(items, description=label)
 
 
+def _drain(client: "Client", seconds: float = 30) -> None:
+    """Wait for tasks that are still running after one has failed, since they may write files."""
+    deadline = time.monotonic() + seconds
+    while any(client.run(_cancelled).values()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _cancelled(dask_worker: Any) -> bool:
+    return any(task.state == "cancelled" for task in dask_worker.state.tasks.values())
+
+
 def _progress() -> Progress:
-    return Progress(console=Console(stderr=True), transient=True)
+    """Return a progress bar; elsewhere than on a terminal it would leave empty lines in the log."""
+    console = Console(stderr=True)
+    shown = console.is_terminal and log.isEnabledFor(logging.WARNING)
+    return Progress(console=console, transient=True, disable=not shown)

@@ -72,7 +72,7 @@ def _covariates(column: xr.Dataset, clear: xr.Dataset) -> tuple[xr.DataArray, xr
         "brightness": (ground["B02"] + ground["B03"] + red) / 3,
     }
     stacked = da.stack([layers[name] for name in COVARIATES]).rechunk({0: -1})
-    coords = {"covariate": list(COVARIATES), **odc.geo.xr.xr_coords(where)}
+    coords = {"covariate": list(COVARIATES), **odc.geo.xr.xr_coords(where, always_yx=True)}
     return (
         xr.DataArray(stacked, dims=("covariate", "y", "x"), coords=coords),
         xr.DataArray(_onto(clear["filled_share"], where), dims=("y", "x")),
