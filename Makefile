@@ -10,6 +10,7 @@ export PREFECT_HOME := $(CURDIR)/work/.prefect
 .PHONY: map test lint bench clean
 
 map: $(READY)  ## simulate a small archive and map it: Prefect embedded, Dask local
+	@mkdir -p $(PREFECT_HOME)
 	@$(BIN)/python -m flows demo --period 2024-06 --out work
 
 test: $(READY)  ## run the tests

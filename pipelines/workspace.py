@@ -83,8 +83,12 @@ class Workspace:
         return self.root / "archive" / region
 
     def stage(self, region: str, period: Period, stage: str) -> Path:
-        """Return the folder of a stage's result."""
-        return self.root / "stages" / region / period.slug / stage
+        """Return the folder of a stage's result.
+
+        Raises:
+            CatalogError: the region is in no catalog.
+        """
+        return self.root / "stages" / self.region(region).name / period.slug / stage
 
     @property
     def maps(self) -> Path:

@@ -13,7 +13,7 @@ from aqgeo import cube
 from aqgeo.errors import CubeError
 
 UTM = GeoBox.from_bbox(
-    (500_000, 4_400_000, 500_000 + 700 * 60, 4_400_000 + 530 * 60), "EPSG:32633", resolution=60
+    (480_000, 4_380_000, 480_000 + 700 * 60, 4_380_000 + 530 * 60), "EPSG:32633", resolution=60
 )
 LONLAT = GeoBox.from_bbox(
     (3.7, 49.3, 3.7 + 37 / 300, 49.3 + 41 / 300), "EPSG:4326", resolution=1 / 300
