@@ -100,13 +100,16 @@ def simulate(
     period: Period,
     out: Out = WORK,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the world.")] = 0,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Only so many days from the period's start.")
+    ] = None,
     json_file: Json = None,
 ) -> None:
     """Simulate a region's archive with known truth."""
     from pipelines import simulate
 
     work = _workspace(out)
-    _tell([simulate.simulate(work, region, period, seed=seed)], json_file)
+    _tell([simulate.simulate(work, region, period, seed=seed, days=days)], json_file)
 
 
 @app.command()

@@ -64,6 +64,7 @@ def ingest(
         "min_qa": min_qa if collection == "sentinel-5p-l2-no2" else None,
         "items": [item.to_dict(include_self_link=False, transform_hrefs=False) for item in items],
         "files": [file_key(path) for path in files],
+        "credit": stac.credit(items),
     }
     target = work.stage(region, span, f"ingest-{collection}")
     with work.build(target, key) as build:

@@ -37,9 +37,10 @@ def validate(work: Workspace, region: str, period: str) -> Path:
     """
     span = Period.parse(period)
     title = work.region(region).title
+    ordered = sorted(work.products().items(), key=lambda entry: (entry[0] != SURFACE, entry[0]))
     folders = {
         product: work.map(name, region, span)
-        for name, product in work.products().items()
+        for name, product in ordered
         if work.map(name, region, span).is_dir()
     }
     if not folders:
@@ -91,10 +92,14 @@ def table(folder: Path) -> str:
     if found["scores"]:
         lines.append(f"{'surface NO2 against stations':44}{'n':>5}{'R':>7}{'bias':>8}{'RMSE':>8}")
     for row in found["scores"]:
-        numbers = (row["r"], row["bias"], row["rmse"])
-        shown = [f"{'-':>7}" if v is None else f"{v:7.2f}" for v in numbers]
-        lines.append(f"{row['what']:44}{row['n']:5}{shown[0]} {shown[1]} {shown[2]}")
+        r, bias, rmse = _shown(row)
+        lines.append(f"{row['what']:44}{row['n']:5}{r:>7}{bias:>8}{rmse:>8}")
     return "\n".join(lines) + "\n"
+
+
+def _shown(row: dict[str, Any]) -> list[str]:
+    """Return R, bias and RMSE as text."""
+    return ["-" if row[k] is None else f"{row[k]:.2f}" for k in ("r", "bias", "rmse")]
 
 
 def _check(product: Product, folder: Path) -> pystac.Item:
@@ -128,6 +133,8 @@ def _scores(table: gpd.GeoDataFrame) -> list[dict[str, Any]]:
     for kind, group in table[~table["used"]].groupby("station_type"):
         pair = group["no2"].to_numpy(), group["predicted"].to_numpy()
         rows.append(_score(f"model, {kind} stations, never fitted", *pair))
+    # The mean of the others falls as a station rises: it correlates at -1, which says nothing.
+    rows[1]["r"] = None
     within = np.abs(observed - used["predicted"]) <= used["sigma"]
     rows[0]["share_within_one_sigma"] = round(float(within.mean()), 3)
     return rows
@@ -168,13 +175,13 @@ def _figures(
         for layer in product.layers:
             path = scratch / f"{layer.name}.png"
             ds = _cube(layer, folder / f"{layer.name}.tif", span)
-            quicklook.quicklook(layer, ds, path, title=layer.title, subtitle=str(span), note=credit)
+            quicklook.quicklook(layer, ds, path, title=title, subtitle=str(span), note=credit)
             found.append(
                 report.Figure(
                     title=layer.title,
                     png=path.read_bytes(),
                     alt=f"Map of {layer.title} in {title}, {span}",
-                    caption=f"{product.title}, {layer.unit}",
+                    caption=f"{product.name}/{layer.name}.tif",
                 )
             )
             path.unlink()
@@ -225,8 +232,9 @@ def _sections(
     told: dict[str, dict[str, Any]], rows: list[dict[str, Any]]
 ) -> tuple[report.Section, ...]:
     measured = tuple(
-        (row["what"], f"n {row['n']}, R {row['r']}, bias {row['bias']}, RMSE {row['rmse']} {UNIT}")
+        (row["what"], f"n {row['n']}, R {r}, bias {bias} {UNIT}, RMSE {rmse} {UNIT}")
         for row in rows
+        for r, bias, rmse in [_shown(row)]
     )
     sections = [report.Section("Scores on stations", measured)] if rows else []
     for name, t in told.items():

@@ -213,7 +213,8 @@ def html(run: Report) -> str:
         _banner(run),
         f'<p class="headline">{escape(run.summary)}</p>',
         _listed("Warnings", run.warnings, "warn"),
-        *(_figure(figure) for figure in run.figures),
+        *(_figure(figure) for figure in run.figures[:1]),
+        _gallery(run.figures[1:]),
         _table(run.products),
         _validation(run.validation),
         _pairs("Coverage", run.coverage),
@@ -261,6 +262,7 @@ margin:0 0 1rem;padding:1rem 1.2rem}
 .headline{font-size:1.2rem;border-left:6px solid #b73779}
 h2{font-size:1.15rem;margin:0 0 .6rem}figure h2{margin-bottom:.3rem}
 figure img{display:block;width:100%;max-width:1024px;height:auto;margin:0 auto}
+.gallery{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:0 1rem}
 figure.small img{max-width:620px}
 figcaption{color:#555;font-size:.9rem}
 .banner{background:#ffd400;color:#000;border:3px solid #000;border-radius:6px;text-align:center;
@@ -310,6 +312,11 @@ def _figure(figure: Figure, look: str = "") -> str:
         f'<figure class="{look}"><h2>{escape(figure.title)}</h2>'
         f'<img src="data:image/png;base64,{data}" alt="{escape(figure.alt)}">{caption}</figure>'
     )
+
+
+def _gallery(figures: Sequence[Figure]) -> str:
+    shown = "".join(_figure(figure) for figure in figures)
+    return f'<div class="gallery">{shown}</div>' if shown else ""
 
 
 def _table(rows: Iterable[Row]) -> str:
