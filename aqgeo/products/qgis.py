@@ -26,10 +26,13 @@ def style(layer: Layer) -> str:
 
 
 def _smooth(pipe: ET.Element) -> None:
-    """Resample for display; never for classes, where it would invent codes."""
+    """Average when zoomed out; never classes, where it would invent codes.
+
+    Zoomed in, pixels stay squares: smoothing them would show detail that nobody observed.
+    """
     resampling = {
         "enabled": "true",
-        "zoomedInResamplingMethod": "bilinear",
+        "zoomedInResamplingMethod": "nearest",
         "zoomedOutResamplingMethod": "average",
         "maxOversampling": "4",
     }

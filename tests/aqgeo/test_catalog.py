@@ -60,6 +60,7 @@ def test_all_products_of_a_region_cover_the_ground_of_the_coarse_grid(
     for name in region.grids:
         made = region.geobox(name)
         size, found = made.affine.a, made.boundingbox
+        assert size == -made.affine.e == region.grids[name].resolution
         for inner, outer in ((coarse.left, found.left), (coarse.bottom, found.bottom)):
             assert 0 <= inner - outer < size
         for inner, outer in ((coarse.right, found.right), (coarse.top, found.top)):
@@ -161,9 +162,9 @@ def test_a_self_crossing_outline_is_refused_and_named(copy: Path, edit: Any) -> 
 
 
 def test_a_name_in_no_catalog_is_answered_with_those_that_exist() -> None:
-    with pytest.raises(CatalogError, match="'atlantis'.*styria"):
+    with pytest.raises(CatalogError, match=r"'atlantis'.*styria"):
         catalog.pick(REGIONS, "atlantis", "region")
-    with pytest.raises(CatalogError, match="'delhi'.*'ozone'.*no2_column"):
+    with pytest.raises(CatalogError, match=r"'delhi'.*'ozone'.*no2_column"):
         REGIONS["delhi"].geobox("ozone")
 
 
