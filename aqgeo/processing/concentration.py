@@ -11,6 +11,7 @@ from aqgeo.errors import EstimateError
 
 # Fewer stations than this leave no room to hold some out.
 MIN_STATIONS = 10
+FOLDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Model:
 
 
 def fit(covariates: np.ndarray, concentration: np.ndarray) -> Model:
-    """Fit the model and measure its errors by leaving out one station at a time.
+    """Fit the model and measure its errors on stations held out in turn, a tenth at a time.
 
     Args:
         covariates: (n, k) at the stations, finite.
@@ -59,15 +60,15 @@ def fit(covariates: np.ndarray, concentration: np.ndarray) -> Model:
             f"{count} stations with covariates are too few to fit and check a model: at least "
             f"{MIN_STATIONS} background stations inside the region are needed"
         )
-    out = [_leave_out(covariates, concentration, i) for i in range(count)]
-    held_out, own_sigma = np.array(out).T
-    squares = ((concentration - held_out) / own_sigma) ** 2
-    without = np.sqrt((squares.sum() - squares) / (count - 1))
+    mean, sigma = _held_out(covariates, concentration)
+    for fold in _folds(count):
+        # Nested: neither the model nor the factor of a fold has seen its stations.
+        sigma[fold] *= _factor(covariates[~fold], concentration[~fold])
     return Model(
         regression=_regression().fit(covariates, concentration),
-        sigma_factor=float(np.sqrt(squares.mean())),
-        held_out=held_out,
-        held_out_sigma=own_sigma * without,
+        sigma_factor=_factor(covariates, concentration),
+        held_out=mean,
+        held_out_sigma=sigma,
     )
 
 
@@ -90,11 +91,24 @@ def baselines(concentration: np.ndarray, at: np.ndarray) -> dict[str, np.ndarray
     }
 
 
-def _leave_out(covariates: np.ndarray, concentration: np.ndarray, i: int) -> tuple[float, float]:
-    rest = np.arange(len(concentration)) != i
-    model = _regression().fit(covariates[rest], concentration[rest])
-    mean, sigma = model.predict(covariates[i : i + 1], return_std=True)
-    return float(mean[0]), float(sigma[0])
+def _folds(count: int) -> list[np.ndarray]:
+    """Return a mask for each of up to FOLDS parts, every station in one of them."""
+    return [np.arange(count) % FOLDS == fold for fold in range(min(FOLDS, count))]
+
+
+def _held_out(covariates: np.ndarray, concentration: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return predictions and the regression's own one-sigma for stations it was not fitted on."""
+    mean, sigma = np.empty((2, len(concentration)))
+    for fold in _folds(len(concentration)):
+        model = _regression().fit(covariates[~fold], concentration[~fold])
+        mean[fold], sigma[fold] = model.predict(covariates[fold], return_std=True)
+    return mean, sigma
+
+
+def _factor(covariates: np.ndarray, concentration: np.ndarray) -> float:
+    """Return what makes the mean squared held-out error equal to the squared one-sigma."""
+    mean, sigma = _held_out(covariates, concentration)
+    return float(np.sqrt(np.mean(((concentration - mean) / sigma) ** 2)))
 
 
 def _regression() -> Pipeline:

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import dask.array as da
 import numpy as np
@@ -28,6 +29,8 @@ DRIVERS = {
     b"\0\0\0\x0cjP": "JP2OpenJPEG",
 }
 SCL = "SCL"
+# Special values of the product, before scale and offset.
+NO_DATA, SATURATED = 0, 65535
 # A JPEG 2000 tile is decoded anew for every chunk that touches it: read in large chunks.
 READ_CHUNK = 2048
 # Scene classification of Sen2Cor, Sentinel-2 L2A product definition.
@@ -79,10 +82,9 @@ def scale_offset(item: pystac.Item, key: str) -> tuple[float, float]:
     """
     asset = item.assets[key]
     bands = asset.extra_fields.get("raster:bands") or [{}]
-    fields = {
-        **bands[0],
-        **{k: v for k, v in asset.extra_fields.items() if k.startswith("raster:")},
-    }
+    # STAC 1.0 has raster:bands; 1.1 has raster:scale in `bands` or at the asset itself.
+    newer = (asset.extra_fields.get("bands") or [{}])[0]
+    fields = {**bands[0], **newer, **asset.extra_fields}
     scale = float(fields.get("raster:scale", fields.get("scale", 1e-4)))
     if item.properties.get("earthsearch:boa_offset_applied") is True:
         return scale, 0.0
@@ -170,6 +172,7 @@ def _read_one(item: pystac.Item, bands: Sequence[str], where: GeoBox) -> Mapping
         chunks={"x": READ_CHUNK, "y": READ_CHUNK},
         resampling={"*": "average", keys[SCL]: "mode"},
         nodata=0,
+        patch_url=_masked,
     )
     layers = {SCL: raw[keys[SCL]].data.astype("uint8")}
     for band in bands:
@@ -178,11 +181,33 @@ def _read_one(item: pystac.Item, bands: Sequence[str], where: GeoBox) -> Mapping
     return layers
 
 
+def _masked(file: str) -> str:
+    """Return a virtual file (GDAL VRT) in which the product's special values are no data.
+
+    0 is no data and 65535 saturated. ESA's files carry no tag for either: without this, both would
+    be averaged into the pixels of a coarser grid.
+    """
+    path = Path(file)
+    with rasterio.open(path, driver=_driver(path)) as src:
+        kind = {"uint8": "Byte", "uint16": "UInt16"}.get(src.dtypes[0])
+        if kind is None:
+            raise SourceError(f"{path} holds {src.dtypes[0]}: digital numbers are uint8 or uint16")
+        placed = ", ".join(f"{v!r}" for v in src.transform.to_gdal())
+        size = f'rasterXSize="{src.width}" rasterYSize="{src.height}"'
+        return (
+            f"<VRTDataset {size}><SRS>{escape(src.crs.to_wkt())}</SRS>"
+            f"<GeoTransform>{placed}</GeoTransform>"
+            f'<VRTRasterBand dataType="{kind}" band="1"><NoDataValue>{NO_DATA}</NoDataValue>'
+            f'<ComplexSource><SourceFilename relativeToVRT="0">{escape(str(path))}</SourceFilename>'
+            f"<SourceBand>1</SourceBand><NODATA>{SATURATED}</NODATA></ComplexSource>"
+            "</VRTRasterBand></VRTDataset>"
+        )
+
+
 def _reflectance(numbers: Any, scale: float, offset: float) -> Any:
-    # 0 is no data before the offset is added; 65535 is saturated (product special values).
-    usable = (numbers != 0) & (numbers != 65535)
+    # No data is told apart before the offset is added.
     reflectance = numbers.astype("float32") * np.float32(scale) + np.float32(offset)
-    return da.where(usable, reflectance, np.float32(np.nan))
+    return da.where(numbers != NO_DATA, reflectance, np.float32(np.nan))
 
 
 def _first(name: str, layers: Sequence[Any]) -> Any:
