@@ -1,25 +1,34 @@
 """Catalogs: the regions, sources and map products that exist, read from data files."""
 
 import json
+import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
+import shapely
 import shapely.geometry
 from odc.geo.geobox import GeoBox
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from shapely.geometry.base import BaseGeometry
 
 from aqgeo import grid
 from aqgeo.errors import CatalogError
 
 T = TypeVar("T")
+_RULES = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
+Code = Annotated[int, Field(ge=0, le=255)]
+Name = Annotated[str, Field(pattern="^[a-zA-Z0-9_-]+$")]
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
     """CRS and pixel size of one product in one region."""
+
+    __pydantic_config__ = _RULES
 
     crs: str
     """EPSG code."""
@@ -30,20 +39,24 @@ class Grid:
     anchor: grid.Anchor = "edge"
     """What lies on multiples of the resolution: pixel edges or pixel centres."""
 
+    def __post_init__(self) -> None:
+        """Refuse a grid without a pixel size, or with two."""
+        if (self.resolution_m is None) == (self.resolution_deg is None):
+            raise ValueError("a grid needs resolution_m or resolution_deg, and only one of them")
+
     @property
     def resolution(self) -> float:
         """Pixel size in units of the CRS."""
-        sizes = [r for r in (self.resolution_m, self.resolution_deg) if r is not None]
-        if len(sizes) != 1:
-            raise CatalogError("a grid needs resolution_m or resolution_deg, and only one of them")
-        return sizes[0]
+        return self.resolution_m or self.resolution_deg or math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
     """An area that maps are made of."""
 
-    name: str
+    __pydantic_config__ = _RULES
+
+    name: Name
     """Identifier, the feature's `id`."""
     title: str
     """Name for people."""
@@ -80,6 +93,8 @@ class Region:
 class Source:
     """A place that items come from."""
 
+    __pydantic_config__ = _RULES
+
     name: str
     """Identifier, the table's name."""
     title: str
@@ -92,13 +107,15 @@ class Source:
 class ClassEntry:
     """One class of a layer."""
 
-    value: int
-    """Code in the file."""
+    __pydantic_config__ = _RULES
+
+    value: Code
+    """Code in the file; 0 is no data."""
     name: str
     """Identifier without spaces."""
     title: str
     """Name for people."""
-    color: str
+    color: Color
     """`#rrggbb`."""
 
 
@@ -106,11 +123,13 @@ class ClassEntry:
 class Layer:
     """One file of a map product: one quantity."""
 
-    name: str
+    __pydantic_config__ = _RULES
+
+    name: Name
     """Name of the file, without suffix."""
     title: str
     """Name for people, without the unit."""
-    variables: tuple[str, ...]
+    variables: Annotated[tuple[str, ...], Field(min_length=1)]
     """Variables of the stage's composite cube, one a band."""
     kind: Literal["values", "classes", "rgb"]
     """Continuous values, class codes, or a colour picture of three of the bands."""
@@ -120,7 +139,7 @@ class Layer:
     """File value = cube value x factor."""
     role: Literal["data", "uncertainty", "quality"] = "data"
     """What the layer is for."""
-    ramp: tuple[tuple[float, str], ...] = ()
+    ramp: tuple[tuple[float, Color], ...] = ()
     """(value, `#rrggbb`) stops of the colour ramp, in the file's unit, ascending."""
     classes: tuple[ClassEntry, ...] = ()
     """Classes of a layer of class codes; 0 is no data."""
@@ -134,7 +153,9 @@ class Layer:
 class Product:
     """A map product: what one stage's composite is published as."""
 
-    name: str
+    __pydantic_config__ = _RULES
+
+    name: Name
     """Identifier, the file's stem."""
     title: str
     """Name for people."""
@@ -146,9 +167,9 @@ class Product:
     """Key of the region's grids."""
     level: Literal["L3", "L4"]
     """Processing level: L3 gridded, L4 modelled."""
-    layers: tuple[Layer, ...]
+    layers: Annotated[tuple[Layer, ...], Field(min_length=1)]
     """Files, the first one is the map."""
-    refine: int = 1
+    refine: Annotated[int, Field(ge=1)] = 1
     """Pixels of the product along one side of a pixel of `grid`."""
 
 
@@ -159,20 +180,12 @@ def regions(folder: Path) -> dict[str, Region]:
         CatalogError: the file breaks its rules.
     """
     path = folder / "regions.geojson"
-    found = {}
-    for number, feature in enumerate(_json(path).get("features", [])):
-        where = f"{path.name}, feature {feature.get('id', number)!r}"
-        entry = dict(feature.get("properties", {}))
-        try:
-            area = shapely.geometry.shape(feature["geometry"])
-            entry |= {"name": feature["id"], "area": area}
-        except (KeyError, TypeError, ValueError, AttributeError) as err:
-            raise CatalogError(f"{where} needs an id and a geometry: {err}") from err
-        if area.is_empty or not area.is_valid:
-            raise CatalogError(f"{where} has an empty or self-crossing outline: redraw it")
-        grids = entry.get("grids", {})
-        entry["grids"] = {k: _record(Grid, v, f"{where}, grid {k!r}") for k, v in grids.items()}
-        found[feature["id"]] = _record(Region, entry, where)
+    found: dict[str, Region] = {}
+    for number, feature in enumerate(_list(_json(path), "features", path)):
+        entry, where = _feature(feature, f"{path.name}, feature {number}")
+        if entry["name"] in found:
+            raise CatalogError(f"{where} is there twice: give one of them another id")
+        found[entry["name"]] = _record(Region, entry, where)
     return found
 
 
@@ -181,19 +194,22 @@ def sources(folder: Path) -> dict[str, Source]:
     path = folder / "sources.toml"
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as err:
+    except (OSError, ValueError) as err:
         raise CatalogError(f"{path} cannot be read as TOML: {err}") from err
-    return {k: _record(Source, {**v, "name": k}, f"{path.name}, {k!r}") for k, v in tables.items()}
+    return {
+        name: _record(
+            Source, _named(table, name, f"{path.name}, {name!r}"), f"{path.name}, {name!r}"
+        )
+        for name, table in tables.items()
+    }
 
 
 def products(folder: Path) -> dict[str, Product]:
     """Read products/*.json: one file a product."""
-    found = {}
-    for path in sorted((folder / "products").glob("*.json")):
-        entry = {**_json(path), "name": path.stem}
-        entry["layers"] = tuple(_layer(e, path.name) for e in entry.get("layers", []))
-        found[path.stem] = _record(Product, entry, path.name)
-    return found
+    return {
+        path.stem: _record(Product, _named(_json(path), path.stem, path.name), path.name)
+        for path in sorted((folder / "products").glob("*.json"))
+    }
 
 
 def pick(entries: Mapping[str, T], name: str, what: str) -> T:
@@ -207,30 +223,62 @@ def pick(entries: Mapping[str, T], name: str, what: str) -> T:
     return entries[name]
 
 
-def _layer(entry: dict[str, Any], where: str) -> Layer:
-    where = f"{where}, layer {entry.get('name')!r}"
-    listed = {
-        "variables": tuple(entry.get("variables", ())),
-        "ramp": tuple((stop[0], stop[1]) for stop in entry.get("ramp", ())),
-        "classes": tuple(_record(ClassEntry, c, where) for c in entry.get("classes", ())),
-        "rgb": tuple(entry.get("rgb", ())),
-    }
-    if "stretch" in entry:
-        listed["stretch"] = tuple(entry["stretch"])
-    return _record(Layer, {**entry, **listed}, where)
+def _feature(feature: Any, where: str) -> tuple[dict[str, Any], str]:
+    """Return a region's entry, and where it stands."""
+    if not isinstance(feature, dict) or not isinstance(feature.get("id"), str):
+        raise CatalogError(f"{where} needs an id, a text")
+    where = f"{where}, {feature['id']!r}"
+    try:
+        area = shapely.geometry.shape(feature["geometry"])
+    except (KeyError, TypeError, ValueError, AttributeError, shapely.errors.ShapelyError) as err:
+        raise CatalogError(f"{where} needs a geometry: {err}") from err
+    if area.is_empty or not area.is_valid:
+        raise CatalogError(f"{where} has an empty or self-crossing outline: redraw it")
+    return {**_named(feature.get("properties"), feature["id"], where), "area": area}, where
+
+
+def _named(entry: Any, name: str, where: str) -> dict[str, Any]:
+    if not isinstance(entry, dict):
+        raise CatalogError(f"{where} holds {type(entry).__name__}: named values are needed")
+    return {**entry, "name": name}
 
 
 def _record(kind: type[T], entry: Mapping[str, Any], where: str) -> T:
-    """Build a record, refusing unknown and missing keys."""
-    allowed = [f.name for f in fields(kind)]  # type: ignore[arg-type]
-    needed = [f.name for f in fields(kind) if f.default is MISSING]  # type: ignore[arg-type]
-    unknown = sorted(set(entry) - set(allowed))
-    missing = [name for name in needed if name not in entry]
-    if unknown:
-        raise CatalogError(f"{where}: unknown key {_names(unknown)}; allowed are {_names(allowed)}")
-    if missing:
-        raise CatalogError(f"{where}: missing key {_names(missing)}")
-    return kind(**entry)
+    """Build a record, refusing unknown keys and values of other types, in one line."""
+    try:
+        return TypeAdapter(kind).validate_python(entry)
+    except ValidationError as err:
+        slip = err.errors(include_url=False)[0]
+        *path, key = slip["loc"] or ("",)
+        for step in path:
+            where += f", {step}" if isinstance(step, str) else f" {_title(entry, path, step)}"
+        what = f"{key}: {slip['msg']}" if key else slip["msg"]
+        if slip["type"] in ("unexpected_keyword_argument", "missing"):
+            what = (
+                f"{slip['type'].partition('_')[0]} key {key!r}; allowed are {_allowed(kind, path)}"
+            )
+        raise CatalogError(f"{where}: {what}") from err
+
+
+def _title(entry: Any, path: list[int | str], last: int) -> str:
+    """Return the name of a list's element, or its number where it has none."""
+    for step in path[: path.index(last) + 1]:
+        entry = entry[step]
+    return repr(entry.get("name", last)) if isinstance(entry, dict) else str(last)
+
+
+def _allowed(kind: Any, path: list[int | str]) -> str:
+    """Return the keys that are allowed at a place within a record."""
+    inner = {"grids": Grid, "layers": Layer, "classes": ClassEntry}
+    for step in path:
+        kind = inner.get(str(step), kind)
+    return _names([f.name for f in fields(kind)])
+
+
+def _list(content: Mapping[str, Any], key: str, path: Path) -> list[Any]:
+    if not isinstance(content.get(key), list):
+        raise CatalogError(f"{path} holds no list {key!r}")
+    return list(content[key])
 
 
 def _json(path: Path) -> dict[str, Any]:

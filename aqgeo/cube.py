@@ -74,19 +74,35 @@ def geobox(ds: xr.Dataset) -> GeoBox:
 def breaches(ds: xr.Dataset) -> list[str]:
     """List every way in which a dataset breaks the law of cubes."""
     found = [f"dimension {d!r} is missing" for d in ("time", "y", "x") if d not in ds.dims]
-    if found:
-        return found
-    if "spatial_ref" not in ds.coords or ds.odc.geobox is None or ds.odc.crs is None:
-        found.append("no georeference: x, y must be even and spatial_ref must hold the CRS")
-    elif ds.y.size > 1 and ds.y[0] < ds.y[-1]:
-        found.append("y ascends: north must be up")
-    if ds.indexes["time"].dtype.kind != "M" if "time" in ds.indexes else True:
-        found.append("time is no datetime64 coordinate")
-    elif not (ds.indexes["time"].is_unique and ds.indexes["time"].is_monotonic_increasing):
-        found.append("time is not unique and ascending")
+    found += _space_breaches(ds) + _time_breaches(ds)
     for name, variable in ds.data_vars.items():
         found += [f"{name}: {what}" for what in _variable_breaches(variable)]
     return found
+
+
+def _space_breaches(ds: xr.Dataset) -> list[str]:
+    found = []
+    for name, sign, rule in (("y", -1, "north must be up"), ("x", 1, "east must be right")):
+        if name not in ds.indexes:
+            found.append(f"{name} has no coordinate")
+            continue
+        steps = np.diff(ds.indexes[name].to_numpy().astype("float64")) * sign
+        if (steps <= 0).any():
+            found.append(f"{name} runs the wrong way: {rule}")
+        elif steps.size and np.ptp(steps) > 1e-6 * steps.mean():
+            found.append(f"{name} is not even")
+    if "spatial_ref" not in ds.coords or ds.odc.crs is None:
+        found.append("no georeference: spatial_ref must hold the CRS")
+    return found
+
+
+def _time_breaches(ds: xr.Dataset) -> list[str]:
+    time = ds.indexes.get("time")
+    if time is None or time.dtype.kind != "M" or time.hasnans:
+        return ["time is no datetime64 coordinate without gaps"]
+    if not (time.is_unique and time.is_monotonic_increasing):
+        return ["time is not unique and ascending"]
+    return []
 
 
 def _variable_breaches(variable: xr.DataArray) -> list[str]:
@@ -123,8 +139,11 @@ def open(path: Path) -> xr.Dataset:
     """
     try:
         ds: xr.Dataset = xr.open_zarr(path, consolidated=False, zarr_format=3, decode_coords="all")
-    except (FileNotFoundError, ValueError, KeyError) as err:
-        raise CubeError(f"{path} holds no cube: run the stage that writes it again") from err
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as err:
+        raise CubeError(f"{path} holds no whole cube: run the stage that writes it again") from err
+    lost = set(ds.attrs.get("variables", ())) - set(map(str, ds.data_vars))
+    if lost:
+        raise CubeError(f"{path} has lost {', '.join(sorted(lost))}: run its stage again")
     check(ds)
     return ds
 
@@ -141,7 +160,10 @@ def write(ds: xr.Dataset, path: Path, *, compute: Compute = dask.compute) -> Non
         CubeError: the dataset breaks the law.
     """
     check(ds)
+    if path.exists():
+        raise CubeError(f"{path} exists: write somewhere else, or append to it")
     chunked = ds.chunk({"time": 1, "y": CHUNK, "x": CHUNK})
+    chunked.attrs["variables"] = sorted(map(str, ds.data_vars))
     encoding: dict[Hashable, dict[str, object]] = {"time": dict(_TIME_ENCODING)}
     for name, variable in chunked.data_vars.items():
         variable.encoding = {}
@@ -165,16 +187,31 @@ def append(ds: xr.Dataset, path: Path, *, compute: Compute = dask.compute) -> No
         return
     check(ds)
     old = open(path)
-    if geobox(old) != geobox(ds) or set(old.data_vars) != set(ds.data_vars):
-        raise CubeError(f"{path} has another grid or other variables: write a new cube")
+    if geobox(old) != geobox(ds) or _kinds(old) != _kinds(ds):
+        raise CubeError(
+            f"{path} has another grid, or other variables, units or classes: write a new cube"
+        )
     if old.indexes["time"][-1] >= ds.indexes["time"][0]:
         raise CubeError(
             f"{path} ends at {old.indexes['time'][-1]}, the addition starts at "
             f"{ds.indexes['time'][0]}: cubes grow forward in time"
         )
     chunked = ds.drop_vars("spatial_ref").chunk({"time": 1, "y": CHUNK, "x": CHUNK})
+    chunked.attrs["variables"] = sorted(map(str, ds.data_vars))
     for variable in chunked.data_vars.values():
         variable.encoding = {}
     compute(
         chunked.to_zarr(path, append_dim="time", consolidated=False, zarr_format=3, compute=False)
     )
+
+
+def _kinds(ds: xr.Dataset) -> dict[str, tuple[str, ...]]:
+    """Return what must be the same for cubes to be joined: types, dims, units, classes."""
+    rules = ("units", "flag_values", "flag_meanings")
+    return {
+        str(name): (
+            *(str(variable.dtype), str(variable.dims)),
+            *(str(np.asarray(variable.attrs.get(rule, "")).tolist()) for rule in rules),
+        )
+        for name, variable in ds.data_vars.items()
+    }

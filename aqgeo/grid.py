@@ -1,6 +1,7 @@
 """Ways to make and compare GeoBoxes, the only type that says 'where'."""
 
 import math
+import re
 from typing import Literal
 
 from odc.geo import CRS
@@ -26,12 +27,14 @@ def bounds(area: BaseGeometry, crs: str) -> BoundingBox:
     Raises:
         GridError: the CRS is unknown, or the area has no place in it.
     """
-    if not crs.upper().startswith("EPSG:"):
+    if not re.fullmatch(r"EPSG:\d{4,6}", str(crs)):
         raise GridError(f"crs {crs!r} is not an EPSG code: write it as EPSG:32633")
     try:
         target = CRS(crs)
     except CRSError as err:
         raise GridError(f"crs {crs!r} is unknown to PROJ: check the EPSG code") from err
+    if not (target.projected or target.geographic):
+        raise GridError(f"crs {crs!r} is neither projected nor geographic: choose one for maps")
     box = Geometry(area, "EPSG:4326").segmented(0.1).to_crs(target).boundingbox
     if not all(math.isfinite(v) for v in box.bbox):
         raise GridError(f"the area has no finite outline in {crs}: choose a CRS that covers it")
@@ -52,14 +55,16 @@ def geobox(box: BoundingBox, resolution: float, *, anchor: Anchor = "edge") -> G
     """
     if not (resolution > 0 and math.isfinite(resolution)):
         raise GridError(f"resolution {resolution} is not a positive number")
-    rows = (box.top - box.bottom) / resolution
-    cols = (box.right - box.left) / resolution
+    rows = (box.top - box.bottom) / resolution + 1
+    cols = (box.right - box.left) / resolution + 1
+    if not (rows > 1 and cols > 1):
+        raise GridError(f"the box {box.bbox} is empty: draw an area with a width and a height")
     if rows * cols > MAX_PIXELS:
         raise GridError(
             f"a grid of {rows:.0f} x {cols:.0f} pixels is too large: choose a coarser resolution "
             f"than {resolution} or a smaller area"
         )
-    return GeoBox.from_bbox(box, box.crs, resolution=resolution, anchor=anchor, tight=False)
+    return GeoBox.from_bbox(box, box.crs, resolution=resolution, anchor=anchor, tol=1e-6)
 
 
 def refine(grid: GeoBox, factor: int) -> GeoBox:

@@ -2,26 +2,29 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
 
 from aqgeo.errors import PeriodError
 
-_INSTANT = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
+_INSTANT = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:T(\d{2}):(\d{2})Z)?)?)?")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Period:
-    """The instants from `start` up to, but not including, `end`; both are UTC."""
+    """The UTC minutes from `start` up to, but not including, `end`."""
 
     start: datetime
     end: datetime
 
     def __post_init__(self) -> None:
-        """Refuse naive instants and empty spans."""
-        if self.start.tzinfo is None or self.end.tzinfo is None:
-            raise ValueError("Period needs instants with a time zone")
+        """Refuse instants that do not begin a UTC minute, and empty spans."""
+        for instant in (self.start, self.end):
+            if instant.utcoffset() != timedelta(0) or instant.second or instant.microsecond:
+                raise ValueError(
+                    f"Period needs the begin of a UTC minute, with its time zone, not {instant}"
+                )
         if self.start >= self.end:
             raise PeriodError(
                 f"period {_day(self.start)}/{_day(self.end)} is empty: the end is not included, "
@@ -31,6 +34,8 @@ class Period:
     @classmethod
     def parse(cls, text: str) -> "Period":
         """Read `2024`, `2024-06`, `2024-06-15` or `START/END`, where END is not included.
+
+        START and END may also be minutes, as `2024-06-15T06:00Z`.
 
         Raises:
             PeriodError: the text is no such period, or the period is empty.
@@ -62,11 +67,12 @@ class Period:
     @property
     def slug(self) -> str:
         """The period as a part of a file name."""
-        return str(self).replace("/", "_")
+        return str(self).replace("/", "_").replace(":", "")
 
 
 def _day(instant: datetime) -> str:
-    return instant.strftime("%Y-%m-%d")
+    day = instant.date().isoformat()
+    return day if instant.time() == time() else f"{day}T{instant:%H:%M}Z"
 
 
 def _span(text: str, whole: str) -> tuple[datetime, datetime]:
@@ -75,8 +81,11 @@ def _span(text: str, whole: str) -> tuple[datetime, datetime]:
     try:
         if match is None:
             raise ValueError("not a date")
-        year, month, day = match.groups()
-        start = datetime(int(year), int(month or 1), int(day or 1), tzinfo=UTC)
+        year, month, day, hour, minute = (int(part) if part else None for part in match.groups())
+        first = date(*(1 if part is None else part for part in (year, month, day)))
+        start = datetime.combine(first, time(hour or 0, minute or 0), UTC)
+        if hour is not None:
+            return start, start
         if day:
             return start, start + timedelta(days=1)
         if month:

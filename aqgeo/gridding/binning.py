@@ -8,6 +8,8 @@ import shapely
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
+from aqgeo.grid import lonlat_bbox
+
 PAIRS_AT_ONCE = 500_000
 
 
@@ -58,7 +60,8 @@ class Sums:
 def average(values: np.ndarray, lon: np.ndarray, lat: np.ndarray, grid: GeoBox) -> Sums:
     """Return one orbit's sums on a grid; each pixel counts by its area within the cell.
 
-    Pixel edges are straight lines in the grid's CRS.
+    Pixel edges are straight lines in the grid's CRS. Pixels far from the grid, across the date line
+    or with corners that cross are left out.
 
     Args:
         values: (n,) finite values, any unit.
@@ -66,6 +69,8 @@ def average(values: np.ndarray, lon: np.ndarray, lat: np.ndarray, grid: GeoBox) 
         lat: (n, 4) corner latitudes, degrees.
         grid: where the cells lie.
     """
+    near = _near(lon, lat, grid)
+    values, lon, lat = values[near], lon[near], lat[near]
     rows, cols = grid.shape
     weight, total = np.zeros(rows * cols), np.zeros(rows * cols)
     x, y = Transformer.from_crs("EPSG:4326", str(grid.crs), always_xy=True).transform(lon, lat)
@@ -79,6 +84,18 @@ def average(values: np.ndarray, lon: np.ndarray, lat: np.ndarray, grid: GeoBox) 
     square = np.divide(total**2, weight, out=np.zeros_like(total), where=seen)
     shape = (rows, cols)
     return Sums(*(a.reshape(shape) for a in (weight, total, square, seen.astype("float64"))))
+
+
+def _near(lon: np.ndarray, lat: np.ndarray, grid: GeoBox) -> np.ndarray:
+    """Return which pixels (n,) may meet the grid.
+
+    A projection can fold the far side of the globe into it.
+    """
+    west, south, east, north = lonlat_bbox(grid)
+    box = shapely.box(lon.min(axis=1), lat.min(axis=1), lon.max(axis=1), lat.max(axis=1))
+    meets = shapely.intersects(box, shapely.box(west - 1, south - 1, east + 1, north + 1))
+    corners = shapely.polygons(np.stack([lon, lat], axis=-1))
+    return np.asarray(meets & (np.ptp(lon, axis=1) < 180) & shapely.is_valid(corners))
 
 
 def _candidates(

@@ -22,4 +22,5 @@ def from_scl(scl: np.ndarray) -> np.ndarray:
     """
     table = np.full(256, NO_DATA, "uint8")
     table[list(_FROM_SCL)] = list(_FROM_SCL.values())
-    return np.asarray(table[scl])
+    known = (scl >= 0) & (scl < table.size)
+    return np.where(known, table[np.where(known, scl, 0)], NO_DATA).astype("uint8")

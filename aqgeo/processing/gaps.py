@@ -37,6 +37,7 @@ def composite(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
     Returns:
         (y, x) float32.
     """
+    valid = valid & np.isfinite(values)
     # Sorting puts NaN last; numpy's nanmedian does the same hundred times slower along axis 0.
     ordered = np.sort(np.where(valid, values, np.nan).astype("float32"), axis=0)
     count = valid.sum(axis=0)[None]

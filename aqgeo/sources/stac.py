@@ -12,6 +12,11 @@ from aqgeo import grid
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
 
+_UNREADABLE = (
+    *(OSError, ValueError, TypeError, KeyError, AttributeError),
+    *(pystac.STACError, pystac.STACTypeError),
+)
+
 
 def search(catalog: Path, collection: str, where: GeoBox, period: Period) -> list[pystac.Item]:
     """Return the items of a collection that meet a grid and a period, by time, then by id.
@@ -31,11 +36,11 @@ def search(catalog: Path, collection: str, where: GeoBox, period: Period) -> lis
         items = [
             item
             for item in found.get_items(recursive=True)
-            if start(item) in period and shapely.box(*(item.bbox or ())).intersects(box)
+            if start(item) in period and _box(item).intersects(box)
         ]
     except SourceError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, pystac.STACError) as err:
+    except _UNREADABLE as err:
         raise SourceError(f"{catalog}: collection {collection!r} cannot be read: {err}") from err
     if not items:
         raise SourceError(
@@ -103,13 +108,24 @@ def _collection(catalog: Path, collection: str) -> pystac.Collection:
     try:
         root = pystac.Catalog.from_file(str(path))
         children = {child.id: child for child in root.get_collections()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, pystac.STACError) as err:
+    except _UNREADABLE as err:
         raise SourceError(f"{path} is no readable STAC catalog: {err}") from err
     if collection not in children:
         raise SourceError(
             f"{path} has no collection {collection!r}: it has {', '.join(children) or 'none'}"
         )
     return children[collection]
+
+
+def _box(item: pystac.Item) -> shapely.Polygon:
+    """Return the lon/lat box of an item; a bbox of 6 numbers has heights too."""
+    box = list(item.bbox or ())
+    if len(box) not in (4, 6) or item.geometry is None:
+        raise SourceError(
+            f"item {item.id} has no geometry or a bbox of {len(box)} numbers: mend it"
+        )
+    west, south, east, north = [*box[:2], *box[len(box) // 2 :][:2]]
+    return shapely.box(west, south, east, north)
 
 
 def _extent(collection: pystac.Collection) -> str:

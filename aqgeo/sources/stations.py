@@ -49,7 +49,8 @@ def read(path: Path, period: Period, where: GeoBox) -> tuple[gpd.GeoDataFrame, l
     _check_units(table, path)
     table["no2"] = pd.to_numeric(table["value"], errors="coerce")
     wrong = ~table["no2"].between(*_PLAUSIBLE)
-    twice = table.duplicated(["location_id", "time"], keep="first")
+    # An error code must not push out the value that came after it.
+    twice = table[~wrong].duplicated(["location_id", "time"]).reindex(table.index, fill_value=False)
     for what, rows in (("impossible or missing values", wrong), ("repeated hours", twice)):
         if rows.any():
             notes.append(f"{path.name}: {int(rows.sum())} {what} left out")
@@ -111,7 +112,9 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _times(text: pd.Series, path: Path) -> pd.Series:
-    without = text[~text.str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$", regex=True)]
+    without = text[
+        ~text.str.contains(r"\d:\d\d(?:[:.\d]*)(?:Z|[+-]\d{2}(?::?\d{2})?)$", regex=True)
+    ]
     if len(without):
         raise SourceError(
             f"{path}: datetime {without.iloc[0]!r} has no UTC offset: write it as "
@@ -120,7 +123,8 @@ def _times(text: pd.Series, path: Path) -> pd.Series:
     try:
         return pd.to_datetime(text, utc=True, format="ISO8601")
     except ValueError as err:
-        raise SourceError(f"{path}: a datetime is not ISO 8601: {err}") from err
+        why = " ".join(str(err).split())
+        raise SourceError(f"{path}: a datetime is not ISO 8601: {why}") from err
 
 
 def _within(table: pd.DataFrame, where: GeoBox) -> pd.Series:
@@ -130,11 +134,12 @@ def _within(table: pd.DataFrame, where: GeoBox) -> pd.Series:
 
 def _check_units(table: pd.DataFrame, path: Path) -> None:
     units = sorted(set(table["units"]))
-    if len(units) > 1:
+    other = [unit for unit in units if unit not in _UNITS]
+    if other and len(units) > 1:
         raise SourceError(f"{path} mixes the units {', '.join(units)}: convert all to µg/m³")
-    if units[0] not in _UNITS:
+    if other:
         raise SourceError(
-            f"{path} is in {units[0]!r}: convert to µg/m³ (1 ppb NO2 = 1.9125 µg/m³ at 20 °C)"
+            f"{path} is in {other[0]!r}: convert to µg/m³ (1 ppb NO2 = 1.9125 µg/m³ at 20 °C)"
         )
 
 

@@ -107,7 +107,7 @@ def test_an_unknown_key_of_a_grid_is_named_with_region_and_grid(copy: Path, edit
 
     edit("regions.geojson", spoil)
     line = refusal(catalog.regions, copy)
-    for word in ("regions.geojson", "'delhi'", "'no2_column'", "resolution_m", "resolution_deg"):
+    for word in ("regions.geojson", "'delhi'", "no2_column", "resolution_m", "resolution_deg"):
         assert word in line
 
 
@@ -130,7 +130,7 @@ def test_an_unknown_key_of_a_source_is_named_with_the_allowed_ones(copy: Path) -
 def test_a_missing_key_of_a_product_is_named_with_its_file(copy: Path, edit: Any, key: str) -> None:
     edit("products/no2_surface.json", lambda c: c.pop(key))
     line = refusal(catalog.products, copy)
-    assert "no2_surface.json" in line and f"missing key {key}" in line
+    assert "no2_surface.json" in line and f"missing key {key!r}" in line
 
 
 @pytest.mark.parametrize("key", ["id", "geometry"])
@@ -169,6 +169,63 @@ def test_a_name_in_no_catalog_is_answered_with_those_that_exist() -> None:
 
 
 @pytest.mark.parametrize("sizes", [{}, {"resolution_m": 60, "resolution_deg": 0.1}])
-def test_a_grid_has_one_pixel_size(sizes: dict[str, float]) -> None:
-    with pytest.raises(CatalogError, match="resolution_m or resolution_deg"):
-        _ = catalog.Grid("EPSG:32633", **sizes).resolution
+def test_a_grid_has_one_pixel_size(copy: Path, edit: Any, sizes: dict[str, float]) -> None:
+    def spoil(content: Any) -> None:
+        content["features"][0]["properties"]["grids"]["no2_column"] = {"crs": "EPSG:32633", **sizes}
+
+    edit("regions.geojson", spoil)
+    assert "resolution_m or resolution_deg" in refusal(catalog.regions, copy)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("grids", "no2_column", "crs"), 32633),
+        (("grids", "no2_column", "anchor"), "middle"),
+        (("grids", "no2_column", "resolution_m"), "wide"),
+        (("grids", "no2_column"), 5),
+        (("grids",), []),
+        (("title",), None),
+    ],
+)
+def test_a_region_with_a_value_of_another_kind_is_one_line(
+    copy: Path, edit: Any, keys: tuple[str, ...], value: Any
+) -> None:
+    def spoil(content: Any) -> None:
+        *path, last = keys
+        entry = content["features"][0]["properties"]
+        for key in path:
+            entry = entry[key]
+        entry[last] = value
+
+    edit("regions.geojson", spoil)
+    line = refusal(catalog.regions, copy)
+    assert "regions.geojson" in line and "'demo'" in line and keys[-1] in line
+
+
+def test_a_region_that_is_there_twice_is_refused(copy: Path, edit: Any) -> None:
+    edit("regions.geojson", lambda c: c["features"].append(c["features"][0]))
+    assert "twice" in refusal(catalog.regions, copy)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("layers", []), ("layers", ["x"]), ("level", "L9"), ("refine", 0), ("title", 7)],
+)
+def test_a_product_with_a_value_of_another_kind_is_one_line(
+    copy: Path, edit: Any, key: str, value: Any
+) -> None:
+    edit("products/no2_surface.json", lambda c: c.update({key: value}))
+    line = refusal(catalog.products, copy)
+    assert "no2_surface.json" in line and key in line
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("kind", "raster"), ("variables", "abc"), ("ramp", [1]), ("name", "../x")]
+)
+def test_a_layer_with_a_value_of_another_kind_is_one_line(
+    copy: Path, edit: Any, key: str, value: Any
+) -> None:
+    edit("products/no2_surface.json", lambda c: c["layers"][0].update({key: value}))
+    line = refusal(catalog.products, copy)
+    assert "no2_surface.json" in line and key in line

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,12 @@ def test_the_law_lists_all_breaches_at_once() -> None:
     ds["turned"] = ds["valid"].transpose("x", "y", "time")
     ds = ds.isel(y=slice(None, None, -1), time=[1, 0, 0])
     found = cube.breaches(ds)
-    wanted = ("y ascends", "time is not unique", "double: dtype float64", "bare: float32 without")
+    wanted = (
+        "y runs the wrong way",
+        "time is not unique",
+        "double: dtype float64",
+        "bare: float32 without",
+    )
     for what in (*wanted, "nameless: uint8 without flag_values", "turned: dims"):
         assert sum(line.startswith(what) for line in found) == 1, what
     assert len(found) == 6
@@ -69,6 +75,9 @@ def test_the_law_lists_all_breaches_at_once() -> None:
         (lambda ds: ds.isel(time=[0, 0]), "unique"),
         (lambda ds: ds.isel(time=0), "'time' is missing"),
         (lambda ds: ds.rename(x="lon"), "'x' is missing"),
+        (lambda ds: ds.isel(x=slice(None, None, -1)), "east must be right"),
+        (lambda ds: ds.assign_coords(x=ds.x.to_numpy() ** 2 + 1), "x is not even"),
+        (lambda ds: ds.drop_vars("x"), "x has no coordinate"),
     ],
 )
 def test_a_breach_is_refused_before_anything_is_written(spoil, what: str, tmp_path: Path) -> None:
@@ -154,7 +163,7 @@ def test_another_grid_or_other_variables_cannot_be_appended(
 ) -> None:
     cube.append(make(), tmp_path / "c.zarr")
     before = digests(tmp_path / "c.zarr")
-    with pytest.raises(CubeError, match="another grid or other variables"):
+    with pytest.raises(CubeError, match="another grid, or other variables"):
         cube.append(other, tmp_path / "c.zarr")
     assert digests(tmp_path / "c.zarr") == before
 
@@ -187,3 +196,32 @@ def test_a_store_that_lost_its_times_is_no_cube(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "c.zarr/time")
     with pytest.raises(CubeError, match="time"):
         cube.open(tmp_path / "c.zarr")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda ds: ds["no2_column"].attrs.update(units="umol m-2"),
+        lambda ds: ds["cloud_class"].attrs.update(flag_meanings="shadow thick_cloud"),
+    ],
+    ids=["units", "classes"],
+)
+def test_other_units_or_classes_cannot_be_appended(spoil: Any, tmp_path: Path) -> None:
+    cube.append(make(), tmp_path / "c.zarr")
+    later = make(first=9)
+    spoil(later)
+    with pytest.raises(CubeError, match="other variables, units or classes"):
+        cube.append(later, tmp_path / "c.zarr")
+
+
+def test_a_cube_that_lost_a_variable_is_no_cube(tmp_path: Path) -> None:
+    cube.write(make(), tmp_path / "c.zarr")
+    shutil.rmtree(tmp_path / "c.zarr" / "valid")
+    with pytest.raises(CubeError, match="lost valid"):
+        cube.open(tmp_path / "c.zarr")
+
+
+def test_a_cube_is_never_written_over_another(tmp_path: Path) -> None:
+    cube.write(make(), tmp_path / "c.zarr")
+    with pytest.raises(CubeError, match="exists"):
+        cube.write(make(), tmp_path / "c.zarr")

@@ -130,3 +130,22 @@ def test_the_lonlat_box_holds_the_grid_and_is_that_of_a_geographic_grid() -> Non
     assert west <= min(lon) and max(lon) <= east and south <= min(lat) and max(lat) <= north
     plain = GeoBox.from_bbox((3, 49, 7, 53), "EPSG:4326", resolution=0.5)
     assert grid.lonlat_bbox(plain) == pytest.approx((3, 49, 7, 53))
+
+
+@pytest.mark.parametrize("top", [4001.0, 4030.0, 7999.0])
+def test_a_grid_covers_the_whole_box(top: float) -> None:
+    box = BoundingBox(0, 0, top, top, "EPSG:32633")
+    found = grid.geobox(box, 4000).boundingbox
+    assert found.right >= top and found.top >= top and found.right == found.top == 8000
+
+
+@pytest.mark.parametrize("right", [0.0, -5.0, float("nan")])
+def test_a_box_without_width_is_refused(right: float) -> None:
+    with pytest.raises(GridError, match="empty"):
+        grid.geobox(BoundingBox(0, 0, right, 1e12, "EPSG:32633"), 1)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32633+5773", "EPSG:5773", "EPSG:4978"])
+def test_a_crs_that_is_not_for_maps_is_refused(crs: str) -> None:
+    with pytest.raises(GridError, match="crs"):
+        grid.bounds(shapely.box(14, 46, 15, 47), crs)

@@ -119,3 +119,10 @@ def test_the_slug_is_a_plain_file_name(day: date) -> None:
 def test_the_time_of_a_period_is_one_step_at_its_start() -> None:
     assert Period.parse("2024-06").time.tolist() == [datetime(2024, 6, 1)]
     assert Period.parse("2024-06").time.dtype == np.dtype("datetime64[s]")
+
+
+def test_hours_and_early_years_are_written_so_that_they_can_be_read() -> None:
+    for text in ("2024-06-01T06:00Z/2024-06-01T18:00Z", "0999", "2024-06-01/2024-06-01T12:00Z"):
+        period = Period.parse(text)
+        assert str(period) == text and Period.parse(str(period)) == period
+        assert "/" not in period.slug and ":" not in period.slug

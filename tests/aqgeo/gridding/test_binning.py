@@ -203,3 +203,18 @@ def test_the_map_over_delhi_is_the_mean_of_the_real_granules_there() -> None:
     shown = np.average(sums.mean(), weights=sums.weight)
     assert shown == pytest.approx(total / weight, rel=0.01)
     assert 5e-5 < shown < 3e-4  # a polluted city: 50 to 300 µmol m-2
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        # UTM folds the far side of the globe back onto its own.
+        [(-165.0, 0.0), (-164.9, 0.0), (-164.9, 0.1), (-165.0, 0.1)],
+        [(179.95, 48.0), (-179.95, 48.0), (-179.95, 48.1), (179.95, 48.1)],
+        [(15.0, 47.9), (15.3, 47.9), (15.0, 48.1), (15.3, 48.1)],
+    ],
+    ids=["far side", "date line", "crossing corners"],
+)
+def test_pixels_that_a_projection_would_smear_leave_no_trace(corners: list) -> None:
+    lon, lat = np.array(corners).T[:, None]
+    assert not binning.average(np.array([1.0]), lon, lat, GRID).weight.any()

@@ -41,3 +41,8 @@ def test_all_cloud_classes_are_met_and_named() -> None:
 def test_shape_is_kept_and_the_result_is_bytes() -> None:
     found = clouds.from_scl(np.full((2, 3, 4), 9, "uint8"))
     assert (found.shape, found.dtype) == ((2, 3, 4), np.dtype("uint8"))
+
+
+def test_codes_beyond_a_byte_are_no_data() -> None:
+    codes = np.array([300, -252, 4], "int16")
+    assert clouds.from_scl(codes).tolist() == [clouds.NO_DATA, clouds.NO_DATA, clouds.CLEAR]

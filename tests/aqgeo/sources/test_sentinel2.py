@@ -200,3 +200,24 @@ def test_a_file_that_was_cut_short_is_named(options, share: float, tmp_path: Pat
     path.write_bytes(content[: int(len(content) * share)])
     line = refusal(sentinel2.find_broken, [item(whole), item(path)], ["B04"])
     assert str(path) in line and "fetch it again" in line
+
+
+@pytest.mark.parametrize("special", [0, 65535])
+@pytest.mark.parametrize("baseline", ["02.14", "05.10"])
+def test_special_values_are_left_out_before_averaging(
+    special: int, baseline: str, tmp_path: Path
+) -> None:
+    data = np.full((16, 16), 2000, "uint16")
+    data[::2, ::2] = special
+    data[:2, :2] = special
+    band = raster(tmp_path / "b.tif", data, nodata=None)
+    found = sentinel2.read([item(band, **{BASELINE: baseline})], ["B04"], grid(120))["B04"].values
+    assert np.isnan(found[0, 0, 0])
+    expected = 0.2 if baseline < "04.00" else 0.1
+    np.testing.assert_allclose(found[0].ravel()[1:], expected, rtol=1e-6)
+
+
+def test_an_offset_in_the_bands_of_stac_1_1_is_read(tmp_path: Path) -> None:
+    scene = item(raster(tmp_path / "b.tif", numbers(16)))
+    scene.assets["B04"].extra_fields["bands"] = [{"name": "B04", "raster:offset": -0.1}]
+    assert sentinel2.scale_offset(scene, "B04") == (1e-4, -0.1)

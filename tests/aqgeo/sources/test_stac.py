@@ -155,3 +155,10 @@ def test_the_credit_says_who_observed_and_when(tmp_path: Path) -> None:
 def test_a_single_simulated_item_makes_the_credit_say_simulated() -> None:
     mixed = [item("a", day(3)), item("b", day(4), **{"aqgeo:simulated": True})]
     assert "not observed" in stac.credit(mixed)
+
+
+def test_a_box_with_heights_is_read(tmp_path: Path) -> None:
+    high = item("high", day(5))
+    high.bbox = [*NEAR[:2], 0.0, *NEAR[2:], 900.0]
+    found = stac.search(catalog(tmp_path, [high]), "sentinel-2-l2a", WHERE, JUNE)
+    assert [i.id for i in found] == ["high"]

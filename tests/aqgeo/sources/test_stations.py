@@ -195,3 +195,13 @@ def test_a_mean_is_that_of_the_hours_of_stations_with_enough_of_them(table) -> N
     assert means["no2"].tolist() == [12.0] and means["hours"].tolist() == [23]
     assert len(stations.means(found, day, min_capture=11 / 24)) == 2
     assert means.crs.to_epsg() == 4326
+
+
+def test_an_error_code_does_not_push_out_the_value_that_follows_it(table) -> None:
+    found, notes = stations.read(table({"value": "-999"}, {"value": "21"}), JUNE, WHERE)
+    assert found["no2"].tolist() == [21.0] and len(notes) == 1
+
+
+def test_both_micro_signs_are_one_unit(table) -> None:
+    rows = [{"units": "\u00b5g/m³"}, {"units": "\u03bcg/m³", "location_id": "AT2"}]
+    assert len(stations.read(table(*rows), JUNE, WHERE)[0]) == 2
