@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from aqgeo.errors import AqgeoError
+
 
 def _up_to_date(region: str, period: str, out: str) -> list[str] | None:
     """Return the paths if no result is stale; no server is started to find out."""
@@ -33,5 +35,9 @@ if __name__ == "__main__":
     parser.add_argument("--period", required=True)
     parser.add_argument("--out", default="work")
     given = vars(parser.parse_args())
-    paths = _up_to_date(**given) or _run(**given)
+    try:
+        paths = _up_to_date(**given) or _run(**given)
+    except AqgeoError as err:
+        sys.stderr.write(f"aqgeo: {' '.join(str(err).split())}\n")
+        sys.exit(2)
     sys.stdout.write("".join(f"{path}\n" for path in paths))

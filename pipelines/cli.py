@@ -82,12 +82,15 @@ MEMORY = "3GiB"
 
 @app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log errors only.")] = False,
 ) -> None:
     if version:
         sys.stdout.write(f"aqgeo {__version__}\n")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise typer.BadParameter("no verb is given")
     form = "%(asctime)s %(message)s"
     logging.basicConfig(stream=sys.stderr, format=form, datefmt="%H:%M:%S")
     for room in ("aqgeo", "pipelines"):

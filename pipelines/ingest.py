@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pystac
 from odc.geo.geobox import GeoBox
-from rasterio.errors import RasterioError
 
 from aqgeo import cube
 from aqgeo.catalog import pick
-from aqgeo.errors import SourceError
+from aqgeo.errors import AqgeoError, SourceError
 from aqgeo.gridding import binning
 from aqgeo.period import Period
 from aqgeo.sources import s5p, sentinel2, stac, stations
@@ -107,9 +106,11 @@ def _reflectance(build: Build, items: list[pystac.Item], where: GeoBox, cluster:
         try:
             ds = sentinel2.read(day, BANDS, where)
             cube.append(ds, build.path / "cube.zarr", compute=run)
-        except (RasterioError, OSError, RuntimeError) as err:
+        except AqgeoError:
+            raise
+        except Exception:  # what a worker cannot send comes back as a bare Exception
             sentinel2.find_broken(day, BANDS)
-            raise err
+            raise
 
 
 def _columns(

@@ -3,6 +3,10 @@
 import logging
 from pathlib import Path
 
+import rasterio
+from rasterio.errors import RasterioError
+
+from aqgeo.errors import WorkspaceError
 from aqgeo.period import Period
 from aqgeo.simulation import archive
 from pipelines.workspace import Workspace
@@ -29,8 +33,15 @@ def simulate(
     key = {"stage": "simulate", "period": str(span), "grids": grids, "seed": seed, "days": days}
     with work.build(target, key) as build:
         if build is not None:
-            summary = archive.write_archive(
-                place, span, build.path, seed=seed, days=days, progress=log.info
-            )
+            try:
+                summary = archive.write_archive(
+                    place, span, build.path, seed=seed, days=days, progress=log.info
+                )
+            except (RasterioError, rasterio._err.CPLE_BaseError, RuntimeError) as err:
+                # GDAL and netCDF tell a full disk in words of their own.
+                raise WorkspaceError(
+                    f"{target} cannot be written: {err}: check the free space and the rights of "
+                    "its folder, or choose another --out"
+                ) from err
             build.provenance |= {"stage": "simulate", "simulated": True, **summary}
     return target / "catalog.json"

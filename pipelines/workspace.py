@@ -16,14 +16,12 @@ from typing import Any
 
 import aqgeo
 from aqgeo import catalog
-from aqgeo.errors import AqgeoError, CatalogError, WorkspaceError
+from aqgeo.errors import CatalogError, WorkspaceError
 from aqgeo.period import Period
 
 log = logging.getLogger(__name__)
 CHECKOUT = Path(__file__).resolve().parents[1]
 PROVENANCE = "provenance.json"
-# Bytes below which a disk counts as full.
-_NO_SPACE = 2**20
 
 
 class Stale(WorkspaceError):
@@ -138,18 +136,8 @@ class Workspace:
                 yield build
                 _write_json(part / PROVENANCE, {**build.provenance, "key": digest})
                 _flush(part)
-            except BaseException as err:
-                full = shutil.disk_usage(part.parent).free < _NO_SPACE
+            except BaseException:
                 shutil.rmtree(part, ignore_errors=True)
-                if (
-                    full
-                    and isinstance(err, Exception)
-                    and not isinstance(err, (AqgeoError, OSError))
-                ):
-                    # Libraries for files tell a full disk in words of their own.
-                    raise WorkspaceError(
-                        f"no space is left for {target}: free some space or choose another --out"
-                    ) from err
                 raise
             shutil.rmtree(old, ignore_errors=True)
             if target.exists():
