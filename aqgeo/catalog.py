@@ -100,7 +100,9 @@ class Source:
     title: str
     """Name for people."""
     href: str
-    """Path of a static STAC catalog; a relative one lies below the output folder."""
+    """Path of a static STAC catalog; a relative one lies below the output folder.
+
+    `{region}` and `{period}` in it stand for those of a run."""
 
 
 @dataclass(frozen=True, slots=True)

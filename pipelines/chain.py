@@ -23,7 +23,6 @@ STAGES: dict[str, tuple[Callable[..., Path], tuple[str, ...]]] = {
     "enhance": (enhance, ("ingest-sentinel-5p-l2-no2",)),
     "estimate": (estimate, ("enhance", "clean", "ingest-stations-no2")),
 }
-SIMULATED = "simulated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +64,14 @@ def steps(
         CatalogError: a region, source or product is in no catalog.
         PeriodError: the period is none.
     """
-    Period.parse(period)
-    catalog = work.archive(region, source=source, archive=archive)
+    span = Period.parse(period)
+    catalog = work.archive(region, span, source=source, archive=archive)
     known = work.products()
     wanted = [pick(known, name, "product") for name in (list(products) or known)]
     place = {"work": work, "region": region, "period": period}
     chain: list[Step] = []
     before: tuple[str, ...] = ()
-    if catalog == work.simulated_archive(region) / "catalog.json":
+    if archive is None and catalog == work.simulated_archive(region, span) / "catalog.json":
         chain.append(Step("simulate", simulate, place))
         before = ("simulate",)
     stages = _needed(product.stage for product in wanted)

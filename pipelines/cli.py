@@ -2,6 +2,7 @@
 
 # Stages are imported inside the commands: `--help` must not wait for their libraries.
 import errno
+import importlib
 import json
 import logging
 import os
@@ -148,58 +149,28 @@ def ingest(
     _tell([path], json_file)
 
 
-@app.command()
-def clean(
-    region: Region,
-    period: Period,
-    out: Out = WORK,
-    scheduler: Scheduler = None,
-    workers: Workers = None,
-    memory: Memory = MEMORY,
-    json_file: Json = None,
-) -> None:
-    """Mask clouds, fill gaps from other dates, make the cloud-free composite."""
-    from pipelines import clean
+def _stage(name: str, text: str) -> None:
+    """Add the command of a stage that has no options of its own."""
 
-    with _cluster(scheduler, workers, memory) as cluster:
-        path = clean.clean(_workspace(out), region, period, cluster=cluster)
-    _tell([path], json_file)
-
-
-@app.command()
-def enhance(
-    region: Region,
-    period: Period,
-    out: Out = WORK,
-    scheduler: Scheduler = None,
-    workers: Workers = None,
-    memory: Memory = MEMORY,
-    json_file: Json = None,
-) -> None:
-    """Bring the NO2 column onto a finer grid."""
-    from pipelines import enhance
-
-    with _cluster(scheduler, workers, memory) as cluster:
-        path = enhance.enhance(_workspace(out), region, period, cluster=cluster)
-    _tell([path], json_file)
+    @app.command(name, help=text)
+    def command(
+        region: Region,
+        period: Period,
+        out: Out = WORK,
+        scheduler: Scheduler = None,
+        workers: Workers = None,
+        memory: Memory = MEMORY,
+        json_file: Json = None,
+    ) -> None:
+        stage = getattr(importlib.import_module(f"pipelines.{name}"), name)
+        with _cluster(scheduler, workers, memory) as cluster:
+            path = stage(_workspace(out), region, period, cluster=cluster)
+        _tell([path], json_file)
 
 
-@app.command()
-def estimate(
-    region: Region,
-    period: Period,
-    out: Out = WORK,
-    scheduler: Scheduler = None,
-    workers: Workers = None,
-    memory: Memory = MEMORY,
-    json_file: Json = None,
-) -> None:
-    """Estimate surface NO2 with its uncertainty and air quality class."""
-    from pipelines import estimate
-
-    with _cluster(scheduler, workers, memory) as cluster:
-        path = estimate.estimate(_workspace(out), region, period, cluster=cluster)
-    _tell([path], json_file)
+_stage("clean", "Mask clouds, fill gaps from other dates, make the cloud-free composite.")
+_stage("enhance", "Bring the NO2 column onto a finer grid.")
+_stage("estimate", "Estimate surface NO2 with its uncertainty and air quality class.")
 
 
 @app.command()

@@ -56,6 +56,7 @@ class Cluster:
                 "leave --scheduler out to use a local cluster"
             ) from err
         with client:
+            _await_worker(client, address)
             try:
                 yield client
             except KilledWorker as err:
@@ -139,6 +140,15 @@ def track(items: list[T], label: str) -> Iterable[T]:
     """Yield items with a progress bar on stderr."""
     with _progress() as progress:
         yield from progress.track(items, description=label)
+
+
+def _await_worker(client: "Client", address: str) -> None:
+    try:
+        client.wait_for_workers(1, timeout=60)
+    except TimeoutError as err:
+        raise WorkspaceError(
+            f"the Dask scheduler at {address} has no worker: start one with `dask worker {address}`"
+        ) from err
 
 
 def _drain(client: "Client", seconds: float = 30) -> None:

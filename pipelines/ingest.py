@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ def ingest(
     """
     span = Period.parse(period)
     where = work.region(region).geobox(pick(GRIDS, collection, "collection"))
-    catalog = work.archive(region, source=source, archive=archive)
-    items = stac.search(catalog, collection, where, span)
+    catalog = work.archive(region, span, source=source, archive=archive)
+    items = stac.search(catalog, collection, where, span, overlap=collection == "stations-no2")
     files = _files(items, collection)
     key = {
         "stage": "ingest",
@@ -122,6 +123,7 @@ def _columns(
     min_qa: float,
     cluster: Cluster,
 ) -> None:
+    _refuse_twins(items)
     notes, used, rebuilt, sums = build.provenance["notes"], [], 0, None
     task = partial(_granule, where=where, min_qa=min_qa)
     paths = [stac.asset_path(item, "no2") for item in items]
@@ -147,6 +149,15 @@ def _columns(
     parameters = {"min_qa": min_qa, "weights": "exact area of pixel in cell"}
     build.provenance |= {"inputs": used, "parameters": parameters}
     cube.write(_mean_cube(sums, span, where), build.path / "composite.zarr")
+
+
+def _refuse_twins(items: list[pystac.Item]) -> None:
+    """Two granules of one orbit would count the same pixels twice."""
+    for one, two in pairwise(items):
+        if stac.start(one) == stac.start(two):
+            raise SourceError(
+                f"{one.id} and {two.id} are of the same orbit: keep the newer one in the archive"
+            )
 
 
 def _granule(

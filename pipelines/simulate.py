@@ -28,7 +28,7 @@ def simulate(
     """
     span = Period.parse(period)
     place = work.region(region)
-    target = work.simulated_archive(region)
+    target = work.simulated_archive(region, span)
     grids = {name: repr(place.geobox(name)) for name in sorted(place.grids)}
     key = {"stage": "simulate", "period": str(span), "grids": grids, "seed": seed, "days": days}
     with work.build(target, key) as build:

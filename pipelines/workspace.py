@@ -61,7 +61,9 @@ class Workspace:
         """Return all map products of the catalog."""
         return catalog.products(self.catalogs)
 
-    def archive(self, region: str, *, source: str | None, archive: Path | None) -> Path:
+    def archive(
+        self, region: str, period: Period, *, source: str | None, archive: Path | None
+    ) -> Path:
         """Return the catalog to read: the archive named, or that of a source.
 
         Raises:
@@ -76,11 +78,11 @@ class Workspace:
                 f"with one of {', '.join(catalog.sources(self.catalogs))}"
             )
         entry = catalog.pick(catalog.sources(self.catalogs), name, "source")
-        return self.root / entry.href.format(region=region)
+        return self.root / entry.href.format(region=region, period=period.slug)
 
-    def simulated_archive(self, region: str) -> Path:
+    def simulated_archive(self, region: str, period: Period) -> Path:
         """Return the folder of a region's simulated archive."""
-        return self.root / "archive" / region
+        return self.root / "archive" / region / period.slug
 
     def stage(self, region: str, period: Period, stage: str) -> Path:
         """Return the folder of a stage's result.
@@ -134,7 +136,8 @@ class Workspace:
             log.info("%s ...", self._name(target))
             try:
                 yield build
-                _write_json(part / PROVENANCE, {**build.provenance, "key": digest})
+                about = {**build.provenance, "key": digest, "files": _sizes(part)}
+                _write_json(part / PROVENANCE, about)
                 _flush(part)
             except BaseException:
                 shutil.rmtree(part, ignore_errors=True)
@@ -197,10 +200,19 @@ def code_version() -> str:
 
 
 def _current(target: Path, digest: str) -> bool:
+    """Tell whether a result has that key and still has its files."""
     try:
-        return read_provenance(target).get("key") == digest
+        told = read_provenance(target)
     except WorkspaceError:
         return False
+    # What others put beside them, as GIS programs do, is not ours to judge.
+    return told.get("key") == digest and told.get("files", {}).items() <= _sizes(target).items()
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Return the size of every file in a folder; of a folder in it, only that it is there."""
+    found = sorted(path for path in folder.iterdir() if path.name != PROVENANCE)
+    return {path.name: path.stat().st_size if path.is_file() else 0 for path in found}
 
 
 def _digest(key: Mapping[str, Any]) -> str:

@@ -38,7 +38,7 @@ class Demo(NamedTuple):
 
     @property
     def archive(self) -> Path:
-        return self.out / "archive" / "demo"
+        return self.out / "archive" / "demo" / PERIOD
 
     @property
     def stages(self) -> Path:

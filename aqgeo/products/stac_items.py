@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -20,8 +19,6 @@ from aqgeo.catalog import Layer, Product
 from aqgeo.errors import ProductError
 from aqgeo.grid import lonlat_bbox, lonlat_outline
 from aqgeo.period import Period
-
-log = logging.getLogger(__name__)
 
 _SCHEMA = "https://stac-extensions.github.io/{}/schema.json"
 EXTENSIONS = tuple(
@@ -369,4 +366,3 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    log.info("wrote %s", path)

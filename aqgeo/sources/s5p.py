@@ -75,14 +75,17 @@ def rebuild_corners(centres: np.ndarray) -> np.ndarray:
 
 def _read(file: netCDF4.Dataset, path: Path, min_qa: float) -> Granule:
     if "PRODUCT" not in file.groups:
-        raise SourceError(f"{path} has no group PRODUCT: it is no Sentinel-5P L2 file")
+        raise SourceError(
+            f"{path} has no group PRODUCT: it is no Sentinel-5P L2 file, remove its item"
+        )
     product = file.groups["PRODUCT"]
     missing = [
         n for n in (COLUMN, "qa_value", "longitude", "latitude") if n not in product.variables
     ]
     if missing:
         raise SourceError(
-            f"{path} lacks {', '.join(missing)} in group PRODUCT: it is no L2 NO2 file"
+            f"{path} lacks {', '.join(missing)} in group PRODUCT: it is no L2 NO2 file, "
+            "remove its item"
         )
     column, qa = _floats(product[COLUMN]), _floats(product["qa_value"])
     unit = getattr(product[COLUMN], "units", "none")

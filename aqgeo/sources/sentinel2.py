@@ -64,8 +64,8 @@ def assets(item: pystac.Item, bands: Sequence[str]) -> dict[str, str]:
     missing = [band for band in (*bands, SCL) if band not in keys]
     if missing:
         raise SourceError(
-            f"item {item.id} has no asset for {', '.join(missing)}: "
-            f"it has {', '.join(sorted(keys))}"
+            f"item {item.id} has no asset for {', '.join(missing)} (it has "
+            f"{', '.join(sorted(keys))}): complete the item or remove it"
         )
     return {band: keys[band] for band in (*bands, SCL)}
 
@@ -114,8 +114,11 @@ def check_file(item: pystac.Item, key: str) -> Path:
         with rasterio.open(path, driver=_driver(path)) as src:
             if src.crs is None or src.count != 1:
                 raise SourceError(
-                    f"{path} has {src.count} bands and CRS {src.crs}: one band with a CRS is needed"
+                    f"{path} has {src.count} bands and CRS {src.crs}: one band with a CRS is "
+                    "needed, the file may be cut short: fetch it again"
                 )
+            if src.driver == "JP2OpenJPEG" and not _ends_whole(path):
+                raise _broken(path, "no end of codestream")
     except RasterioError as err:
         raise _broken(path, err) from err
     return path
@@ -173,6 +176,8 @@ def _read_one(item: pystac.Item, bands: Sequence[str], where: GeoBox) -> Mapping
         resampling={"*": "average", keys[SCL]: "mode"},
         nodata=0,
         patch_url=_masked,
+        # Overviews of 40 m do not nest in pixels of 60 m, and were averaged with special values.
+        use_overviews=False,
     )
     layers = {SCL: raw[keys[SCL]].data.astype("uint8")}
     for band in bands:
@@ -245,7 +250,15 @@ def _driver(path: Path) -> str:
     )
 
 
-def _broken(path: Path, err: Exception) -> SourceError:
+def _ends_whole(path: Path) -> bool:
+    """Tell whether a JPEG 2000 file has its end; decoders make up pixels where it lacks."""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - 65536, 0))
+        # This marker cannot occur inside the codestream (ISO/IEC 15444-1, annex A).
+        return b"\xff\xd9" in file.read()
+
+
+def _broken(path: Path, err: Exception | str) -> SourceError:
     return SourceError(
         f"{path} cannot be read, it may be cut short: {' '.join(str(err).split())}: fetch it again"
     )

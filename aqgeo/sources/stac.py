@@ -18,14 +18,17 @@ _UNREADABLE = (
 )
 
 
-def search(catalog: Path, collection: str, where: GeoBox, period: Period) -> list[pystac.Item]:
+def search(
+    catalog: Path, collection: str, where: GeoBox, period: Period, *, overlap: bool = False
+) -> list[pystac.Item]:
     """Return the items of a collection that meet a grid and a period, by time, then by id.
 
     Args:
         catalog: path of a static STAC catalog's `catalog.json`, or of the folder that holds it.
         collection: id of a collection in it.
         where: the grid whose outline the items must meet.
-        period: the span in which the items' start must lie.
+        period: the span in which the items' start must lie, so that no item is in two months.
+        overlap: items count that have any part in the period, as tables of many days do.
 
     Raises:
         SourceError: the catalog cannot be read, or no item is found.
@@ -36,7 +39,8 @@ def search(catalog: Path, collection: str, where: GeoBox, period: Period) -> lis
         items = [
             item
             for item in found.get_items(recursive=True)
-            if start(item) in period and _box(item).intersects(box)
+            if (_overlaps(item, period) if overlap else start(item) in period)
+            and _box(item).intersects(box)
         ]
     except SourceError:
         raise
@@ -109,12 +113,17 @@ def _collection(catalog: Path, collection: str) -> pystac.Collection:
         root = pystac.Catalog.from_file(str(path))
         children = {child.id: child for child in root.get_collections()}
     except _UNREADABLE as err:
-        raise SourceError(f"{path} is no readable STAC catalog: {err}") from err
+        raise SourceError(f"{path} is no readable STAC catalog: {err}: mend it") from err
     if collection not in children:
         raise SourceError(
             f"{path} has no collection {collection!r}: it has {', '.join(children) or 'none'}"
         )
     return children[collection]
+
+
+def _overlaps(item: pystac.Item, period: Period) -> bool:
+    end = item.common_metadata.end_datetime or start(item)
+    return start(item) < period.end and end >= period.start
 
 
 def _box(item: pystac.Item) -> shapely.Polygon:

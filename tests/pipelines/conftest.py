@@ -24,7 +24,9 @@ class Made(NamedTuple):
 
     @property
     def archive(self) -> Path:
-        return self.work.simulated_archive("small")
+        from aqgeo.period import Period
+
+        return self.work.simulated_archive("small", Period.parse(PERIOD))
 
 
 class Told(NamedTuple):

@@ -95,10 +95,10 @@ def test_what_depends_on_a_changed_file_is_made_anew(
     pattern, expected = CHANGES[name]
     # The copy has the time of change of each file, but lies elsewhere: results stay current.
     out = copy(small.work.root, tmp_path / "out")
-    how = {"archive": out / "archive" / "small" / "catalog.json"}
+    how = {"archive": out / small.archive.relative_to(small.work.root) / "catalog.json"}
     make(out, **how)
     before = times(out / "stages", out / "maps")
-    _touched(out / "archive" / "small", pattern)
+    _touched(out / small.archive.relative_to(small.work.root), pattern)
     make(out, **how)
     assert _made_anew(before, times(out / "stages", out / "maps"), out) == expected
     assert digests(out / "maps") == digests(small.work.maps)
@@ -108,7 +108,7 @@ def test_a_new_provider_reaches_the_credit(
     small: Any, make: Callable[..., Any], copy: Callable[..., Path], tmp_path: Path
 ) -> None:
     out = copy(small.work.root, tmp_path / "out")
-    archive = out / "archive" / "small"
+    archive = out / small.archive.relative_to(small.work.root)
     _other_provider(archive, "stations-no2/collection.json")
     make(out, archive=archive / "catalog.json")
     path = archive / "stations-no2" / "collection.json"
