@@ -26,6 +26,7 @@ def regional_map(
     products: list[str] | None = None,
     source: str | None = None,
     archive: str | None = None,
+    min_qa: float = 0.75,
     out: str = "work",
     scheduler: str | None = None,
     workers: int | None = None,
@@ -38,6 +39,7 @@ def regional_map(
         products: names of map products; all if None.
         source: name of a source; the region's own if None.
         archive: static STAC catalog to read instead of a source.
+        min_qa: bound that qa_value of Sentinel-5P pixels must exceed, 0 to 1.
         out: output folder.
         scheduler: address of a running Dask scheduler; a local cluster if None.
         workers: local Dask workers; one for each core if None.
@@ -53,6 +55,7 @@ def regional_map(
             products=products or (),
             source=source,
             archive=Path(archive).absolute() if archive else None,
+            min_qa=min_qa,
             cluster=cluster,
         ):
             before = [futures[name] for name in step.needs if name in futures]

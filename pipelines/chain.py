@@ -7,6 +7,7 @@ from typing import Any
 
 from aqgeo.catalog import pick
 from aqgeo.period import Period
+from aqgeo.sources.s5p import MIN_QA
 from pipelines.clean import clean
 from pipelines.cluster import Cluster
 from pipelines.enhance import enhance
@@ -47,6 +48,7 @@ def steps(
     products: Iterable[str] = (),
     source: str | None = None,
     archive: Path | None = None,
+    min_qa: float = MIN_QA,
     cluster: Cluster,
 ) -> list[Step]:
     """Return the steps that make a region's maps, each after those that it needs.
@@ -58,6 +60,7 @@ def steps(
         products: names of map products; all of the catalog if empty.
         source: name of a source; the region's own if None. The source `simulated` is made first.
         archive: static STAC catalog to read instead of a source.
+        min_qa: bound that qa_value of Sentinel-5P pixels must exceed, 0 to 1.
         cluster: where the work runs.
 
     Raises:
@@ -77,7 +80,8 @@ def steps(
     stages = _needed(product.stage for product in wanted)
     for collection in GRIDS:
         if f"ingest-{collection}" in stages:
-            how = {"collection": collection, "archive": catalog, "cluster": cluster}
+            how = {"collection": collection, "archive": catalog, "min_qa": min_qa}
+            how |= {"cluster": cluster}
             chain.append(Step(f"ingest-{collection}", ingest, {**place, **how}, before))
     for name, (function, needs) in STAGES.items():
         if name in stages:

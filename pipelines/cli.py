@@ -206,6 +206,7 @@ def map_(
     ] = None,
     source: Source = None,
     archive: Archive = None,
+    min_qa: MinQa = 0.75,
     out: Out = WORK,
     scheduler: Scheduler = None,
     workers: Workers = None,
@@ -224,6 +225,7 @@ def map_(
             products=product or (),
             source=source,
             archive=archive,
+            min_qa=min_qa,
             cluster=cluster,
         )
         results = chain.run(steps)

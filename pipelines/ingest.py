@@ -62,7 +62,7 @@ def ingest(
         "period": str(span),
         "grid": repr(where),
         "min_qa": min_qa if collection == "sentinel-5p-l2-no2" else None,
-        "items": [item.to_dict(include_self_link=False, transform_hrefs=False) for item in items],
+        "items": [_content(item) for item in items],
         "files": [file_key(path) for path in files],
         "credit": stac.credit(items),
     }
@@ -84,6 +84,12 @@ def ingest(
             else:
                 _station_set(build, items, where, span)
     return target
+
+
+def _content(item: pystac.Item) -> dict[str, Any]:
+    """Return what an item says, without its links: those tell where it lies."""
+    told = item.to_dict(include_self_link=False, transform_hrefs=False)
+    return {name: value for name, value in told.items() if name != "links"}
 
 
 def _files(items: list[pystac.Item], collection: str) -> list[Path]:

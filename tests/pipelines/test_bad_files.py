@@ -219,3 +219,23 @@ def test_a_broken_file_leaves_the_last_good_map_alone(
     with pytest.raises(SourceError, match=broken.name):
         make(tmp_path / "out", **how)
     assert (digests(made.work.root), times(made.work.root)) == before
+
+
+def test_two_granules_of_one_orbit_are_refused(
+    tell: Callable[..., Any], copy: Callable[..., Path], small: Any, dask: str, tmp_path: Path
+) -> None:
+    archive = copy(small.archive, tmp_path / "archive")
+    path = archive / "sentinel-5p-l2-no2" / "collection.json"
+    content = json.loads(path.read_text("utf-8"))
+    link = next(entry for entry in content["links"] if entry["rel"] == "item")
+    source = path.parent / link["href"]
+    twin = json.loads(source.read_text("utf-8")) | {"id": "twin"}
+    (source.parent / "twin.json").write_text(json.dumps(twin), "utf-8")
+    twin_link = {**link, "href": str(Path(link["href"]).with_name("twin.json"))}
+    content["links"].append({**twin_link, "href": "./" + twin_link["href"].removeprefix("./")})
+    path.unlink()
+    path.write_text(json.dumps(content), "utf-8")
+    words = ("ingest", "demo", "--period", "2024-06-03/2024-06-06")
+    how = ("--collection", "sentinel-5p-l2-no2", "--archive", archive, "--scheduler", dask)
+    told = tell(*words, *how, "--out", tmp_path / "out")
+    assert told.code == 2 and "twin are of the same orbit" in told.err[0]

@@ -161,3 +161,20 @@ def test_an_interrupted_stage_leaves_nothing(
     assert "Traceback" not in err
     assert leftovers(tmp_path) == []
     assert not list(tmp_path.rglob("catalog.json"))
+
+
+def test_a_published_file_that_was_deleted_is_made_again_and_one_put_beside_it_stays(
+    small: Any, make: Callable[..., Any], copy: Callable[..., Path], tmp_path: Path
+) -> None:
+    out = copy(small.work.root, tmp_path / "out")
+    folder = out / small.results["publish-no2_column"].relative_to(small.work.root)
+    beside = folder / "no2_column.tif.aux.xml"
+    beside.write_text("statistics of a GIS program", "utf-8")
+    archive = out / small.archive.relative_to(small.work.root) / "catalog.json"
+    make(out, archive=archive)
+    assert beside.is_file()
+    lost = folder / "no2_column.tif"
+    whole = lost.read_bytes()
+    lost.unlink()
+    make(out, archive=archive)
+    assert lost.read_bytes() == whole

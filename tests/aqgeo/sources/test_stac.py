@@ -162,3 +162,25 @@ def test_a_box_with_heights_is_read(tmp_path: Path) -> None:
     high.bbox = [*NEAR[:2], 0.0, *NEAR[2:], 900.0]
     found = stac.search(catalog(tmp_path, [high]), "sentinel-2-l2a", WHERE, JUNE)
     assert [i.id for i in found] == ["high"]
+
+
+def test_a_table_of_many_days_counts_by_any_part_in_the_period(tmp_path: Path) -> None:
+    spans = {
+        "may": (5, 1, 5, 31),
+        "june": (6, 1, 6, 30),
+        "summer": (6, 20, 8, 1),
+        "july": (7, 1, 7, 9),
+    }
+    items = [
+        item(
+            name,
+            None,
+            start_datetime=f"2024-{a:02}-{b:02}T00:00:00Z",
+            end_datetime=f"2024-{c:02}-{d:02}T00:00:00Z",
+        )
+        for name, (a, b, c, d) in spans.items()
+    ]
+    path = catalog(tmp_path, items, "stations-no2")
+    days = Period.parse("2024-06-05/2024-07-01")
+    found = stac.search(path, "stations-no2", WHERE, days, overlap=True)
+    assert [i.id for i in found] == ["june", "summer"]
