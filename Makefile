@@ -5,12 +5,11 @@ READY := .venv/ready
 
 export DO_NOT_TRACK := 1
 export UV_SYSTEM_CERTS := 1
-export PREFECT_HOME := $(CURDIR)/work/.prefect
+export PREFECT_HOME := $(CURDIR)/.venv/prefect
 
 .PHONY: map test lint bench clean
 
 map: $(READY)  ## simulate a small archive and map it: Prefect embedded, Dask local
-	@mkdir -p $(PREFECT_HOME)
 	@$(BIN)/python -m flows demo --period 2024-06 --out work
 
 test: $(READY)  ## run the tests
