@@ -12,7 +12,7 @@ from aqgeo import cube
 from aqgeo.catalog import Product, pick
 from aqgeo.errors import ProductError
 from aqgeo.period import Period
-from aqgeo.products import cog, qgis, quicklook, stac_items
+from aqgeo.products import cog, qgis, quicklook, stac_items, static_catalog
 from pipelines.workspace import Build, Workspace, lock, read_provenance
 
 LICENSE = "CC-BY-4.0"
@@ -42,7 +42,7 @@ def publish(work: Workspace, region: str, period: str, *, product: str) -> Path:
             _publish(build, entry, source, told, (region, title, span))
     if not work.frozen:
         with lock(work.maps):
-            stac_items.index(work.maps, work.products())
+            static_catalog.index(work.maps, work.products())
     return target
 
 
@@ -73,7 +73,7 @@ def _publish(
     item = stac_items.item(
         product, region, span, grid=cube.geobox(ds), folder=build.path, provenance=about
     )
-    stac_items.write_item(item, build.path)
+    static_catalog.write_item(item, build.path)
     build.provenance |= {**told, "product": product.name, "stage": f"publish-{product.name}"}
 
 

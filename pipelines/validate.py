@@ -17,7 +17,7 @@ from aqgeo.catalog import Layer, Product
 from aqgeo.errors import ProductError, WorkspaceError
 from aqgeo.period import Period
 from aqgeo.processing import concentration
-from aqgeo.products import cog, quicklook, report
+from aqgeo.products import cog, quicklook, report, scatter
 from pipelines.workspace import Workspace, read_provenance
 
 SURFACE = "no2_surface"
@@ -141,7 +141,7 @@ def _scores(table: gpd.GeoDataFrame) -> list[dict[str, Any]]:
 
 
 def _score(what: str, observed: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
-    found = report.scores(observed, predicted)
+    found = scatter.scores(observed, predicted)
     numbers = {"r": found.r, "bias": found.bias, "rmse": found.rmse}
     kept = {k: round(v, 4) if np.isfinite(v) else None for k, v in numbers.items()}
     return {"what": what, "n": found.n, **kept, "unit": UNIT}
@@ -244,13 +244,14 @@ def _sections(
     return tuple(sections)
 
 
-def _scatter(table: gpd.GeoDataFrame) -> report.Scatter:
-    return report.Scatter(
-        observed=table["no2"].to_numpy(),
-        predicted=table["predicted"].to_numpy(),
-        groups=list(table["station_type"]),
-        unit=UNIT,
-        note="Means of the period. Background stations: each one predicted by a model that was "
+def _scatter(table: gpd.GeoDataFrame) -> report.Figure:
+    pair = table["no2"].to_numpy(), table["predicted"].to_numpy()
+    lines = scatter.score_lines(scatter.scores(*pair), UNIT)
+    return report.Figure(
+        title="Against stations",
+        png=scatter.picture(*pair, list(table["station_type"]), UNIT),
+        alt="Map values against station values. " + "; ".join(lines),
+        caption="Means of the period. Background stations: each one predicted by a model that was "
         "fitted without it. All others: never fitted, since a kerb or a plant's fence says nothing "
         "of the square kilometre around it.",
     )

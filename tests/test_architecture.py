@@ -14,6 +14,7 @@ BETWEEN |= {("training", "models"), ("training", "datasets")}
 # Files that the other files of their room may use.
 SHARED = {
     "sources": {"stac"},
+    "products": {"stac_items"},
     "simulation": {
         *("noise", "sun", "weather", "world", "roads", "air", "clouds", "swath"),
         *("granule_layout", "sentinel2", "tropomi", "stations", "records"),

@@ -1,7 +1,6 @@
 """The report of a map as one self-contained HTML page."""
 
 import base64
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,7 +8,6 @@ from html import escape
 from urllib.parse import quote
 
 import numpy as np
-from matplotlib.figure import Figure as Picture
 
 from aqgeo.period import Period
 
@@ -24,9 +22,6 @@ BEWARE = (
     "A pixel is a mean over its area. A station at a kerb can measure several times as much.",
     "Not for regulatory use: these maps do not replace reference measurements.",
 )
-# Okabe and Ito's colours, which colour-blind readers tell apart; the shapes say it once more.
-_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
-_MARKERS = ("o", "^", "s", "D", "v", "P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +73,6 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Scatter:
-    """Values of a map against those of stations that were held out."""
-
-    observed: np.ndarray
-    """(n,) station values in the unit."""
-    predicted: np.ndarray
-    """(n,) map values in the unit."""
-    groups: Sequence[str]
-    """Type of each station."""
-    unit: str
-    """Unit of both."""
-    note: str = ""
-    """What was compared with what, and how stations were held out."""
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """All that a report says."""
 
@@ -115,7 +94,7 @@ class Report:
     """(what, how much) pairs, for example the days with data per pixel."""
     provenance: tuple[Section, ...] = ()
     """Inputs, parameters, notes."""
-    validation: Scatter | None = None
+    validation: Figure | None = None
     """Comparison with stations, where there is one."""
     attribution: tuple[str, ...] = ()
     """Credits and licences, one sentence each."""
@@ -123,88 +102,6 @@ class Report:
     """What is unusual in this very map; comes right below the headline."""
     beware: tuple[str, ...] = BEWARE
     """What every reader must know."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """How well predictions agree with observations."""
-
-    n: int
-    """Number of pairs."""
-    r: float
-    """Correlation coefficient of Pearson, 1; NaN for less than 3 pairs or without any spread."""
-    bias: float
-    """Mean of predicted minus observed, in their unit."""
-    rmse: float
-    """Root of the mean squared difference, in their unit."""
-
-
-def scores(observed: np.ndarray, predicted: np.ndarray) -> Scores:
-    """Compare two (n,) arrays in one unit; pairs with NaN are left out."""
-    kept = np.isfinite(observed) & np.isfinite(predicted)
-    o, p = observed[kept].astype("float64"), predicted[kept].astype("float64")
-    if not o.size:
-        return Scores(0, np.nan, np.nan, np.nan)
-    difference = p - o
-    spread = o.std() * p.std()
-    r = np.nan
-    if o.size > 2 and spread > 0:
-        r = float(((o - o.mean()) * (p - p.mean())).mean() / spread)
-    rmse = float(np.sqrt((difference**2).mean()))
-    return Scores(o.size, r, float(difference.mean()), rmse)
-
-
-def scatter(observed: np.ndarray, predicted: np.ndarray, groups: Sequence[str], unit: str) -> bytes:
-    """Draw predictions against observations as a PNG; same input, same bytes.
-
-    Args:
-        observed: (n,) station values in `unit`.
-        predicted: (n,) map values in `unit`.
-        groups: n names, one colour and shape each.
-        unit: unit of both axes.
-    """
-    kept = np.isfinite(observed) & np.isfinite(predicted)
-    observed, predicted = observed[kept], predicted[kept]
-    names = np.asarray(groups, dtype=str)[kept]
-    picture = Picture(figsize=(6.4, 6.4), dpi=110, facecolor="white", layout="constrained")
-    axes = picture.add_subplot(aspect="equal")
-    top = 1.05 * max(*observed, *predicted, 1e-12, 0.0)
-    for slope, style, label in ((1.0, "-", "1:1"), (2.0, "--", "factor 2"), (0.5, "--", None)):
-        axes.plot([0, top], [0, top * slope], style, color="#888888", linewidth=1, label=label)
-    for i, name in enumerate(sorted(set(names.tolist()))):
-        here = names == name
-        axes.scatter(
-            observed[here],
-            predicted[here],
-            s=28,
-            color=_COLOURS[i % len(_COLOURS)],
-            marker=_MARKERS[i % len(_MARKERS)],
-            label=f"{name} ({int(here.sum())})",
-        )
-    low = min(*observed, *predicted, 0.0, 0.0)
-    axes.set(xlim=(low, top), ylim=(low, top))
-    axes.set_xlabel(f"Stations ({unit})", parse_math=False)
-    axes.set_ylabel(f"Map ({unit})", parse_math=False)
-    axes.text(
-        0.03,
-        0.97,
-        "\n".join(_score_lines(scores(observed, predicted), unit)),
-        transform=axes.transAxes,
-        va="top",
-        parse_math=False,
-    )
-    legend = axes.legend(loc="lower right", frameon=False)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    axes.spines[["top", "right"]].set_visible(False)
-    stream = io.BytesIO()
-    picture.savefig(stream, format="png", metadata={"Software": None})
-    return stream.getvalue()
-
-
-def _score_lines(s: Scores, unit: str) -> list[str]:
-    r = "not defined" if np.isnan(s.r) else f"{s.r:.2f}"
-    return [f"n = {s.n}", f"R = {r}", f"bias = {s.bias:+.3g} {unit}", f"RMSE = {s.rmse:.3g} {unit}"]
 
 
 def html(run: Report) -> str:
@@ -216,7 +113,7 @@ def html(run: Report) -> str:
         *(_figure(figure) for figure in run.figures[:1]),
         _gallery(run.figures[1:]),
         _table(run.products),
-        _validation(run.validation),
+        _figure(run.validation, "small") if run.validation else "",
         _pairs("Coverage", run.coverage),
         *(_pairs(part.title, part.entries, part.notes) for part in run.provenance),
         _listed("Beware", run.beware, "beware"),
@@ -347,16 +244,3 @@ def _number(value: float | None) -> str:
     if value is None or not np.isfinite(value):
         return "–"
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def _validation(given: Scatter | None) -> str:
-    if given is None:
-        return ""
-    s = scores(given.observed, given.predicted)
-    figure = Figure(
-        title="Against stations",
-        png=scatter(given.observed, given.predicted, given.groups, given.unit),
-        alt="Map values against station values. " + "; ".join(_score_lines(s, given.unit)),
-        caption=given.note,
-    )
-    return _figure(figure, "small")

@@ -16,7 +16,7 @@ from aqgeo import cube
 from aqgeo.catalog import Product
 from aqgeo.errors import ProductError
 from aqgeo.period import Period
-from aqgeo.products import cog, qgis, stac_items
+from aqgeo.products import cog, qgis, stac_items, static_catalog
 
 Make = Callable[..., xr.Dataset]
 PROVENANCE: Mapping[str, Any] = {
@@ -46,7 +46,7 @@ def publish(root: Path, product: Product, ds: xr.Dataset, month: str, **changes:
         folder=folder,
         provenance={**PROVENANCE, **changes},
     )
-    return stac_items.write_item(made, folder)
+    return static_catalog.write_item(made, folder)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def published(
     for product in products.values():
         for month in ("2024-06", "2024-07"):
             publish(root, product, composite(30, 40), month)
-    stac_items.index(root, products)
+    static_catalog.index(root, products)
     return root
 
 
@@ -120,7 +120,7 @@ def test_checksums_and_sizes_are_those_of_the_files(published: Path) -> None:
 
 def test_a_second_index_rewrites_nothing(published: Path, products: dict[str, Product]) -> None:
     before = {p: p.stat().st_mtime_ns for p in published.rglob("*")}
-    stac_items.index(published, products)
+    static_catalog.index(published, products)
     assert {p: p.stat().st_mtime_ns for p in published.rglob("*")} == before
 
 
@@ -177,15 +177,15 @@ def test_a_withdrawn_map_leaves_the_catalog(
     last = publish(tmp_path, product, composite(20, 20), "2024-07", simulated=False)
     (tmp_path / product.name / "demo" / ".2024-08").mkdir()
     (tmp_path / product.name / "demo" / ".2024-08" / "part.json").write_text("{")
-    stac_items.index(tmp_path, products)
+    static_catalog.index(tmp_path, products)
     whole = (tmp_path / product.name / "collection.json").read_text("utf-8")
     assert "2024-07" in whole
     assert "simulated" not in json.loads(whole)["keywords"]
     shutil.rmtree(last.parent)
-    stac_items.index(tmp_path, products)
+    static_catalog.index(tmp_path, products)
     assert "2024-07" not in (tmp_path / product.name / "collection.json").read_text("utf-8")
     shutil.rmtree(tmp_path / product.name / "demo")
-    stac_items.index(tmp_path, products)
+    static_catalog.index(tmp_path, products)
     assert "child" not in (tmp_path / "catalog.json").read_text("utf-8")
 
 
@@ -226,4 +226,4 @@ def test_a_broken_item_file_is_named(products: dict[str, Product], tmp_path: Pat
     for text in ("{", '{"type": "Feature", "properties": {}}'):
         (folder / "item.json").write_text(text)
         with pytest.raises(ProductError, match=r"item\.json"):
-            stac_items.index(tmp_path, products)
+            static_catalog.index(tmp_path, products)
