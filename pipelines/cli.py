@@ -121,7 +121,7 @@ def ingest(
     region: Region,
     period: Period,
     collection: Annotated[
-        str, typer.Option(help="sentinel-2-l2a, sentinel-5p-l2-no2 or stations-no2.")
+        str, typer.Option(help="stations-no2, sentinel-5p-l2-no2 or sentinel-2-l2a.")
     ],
     source: Source = None,
     archive: Archive = None,

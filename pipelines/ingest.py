@@ -20,11 +20,12 @@ from pipelines.cluster import Cluster, track
 from pipelines.workspace import Build, Workspace, file_key
 
 BANDS = ("B02", "B03", "B04", "B08")
-# Grid of the region that each collection is brought onto.
+# Grid of the region that each collection is brought onto; those that are read fastest come first,
+# so that what is missing shows early.
 GRIDS = {
-    "sentinel-2-l2a": "surface_reflectance",
-    "sentinel-5p-l2-no2": "no2_column",
     "stations-no2": "no2_column",
+    "sentinel-5p-l2-no2": "no2_column",
+    "sentinel-2-l2a": "surface_reflectance",
 }
 
 

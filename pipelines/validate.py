@@ -238,7 +238,10 @@ def _sections(
     )
     sections = [report.Section("Scores on stations", measured)] if rows else []
     for name, t in told.items():
-        entries = tuple((str(k), str(v)) for k, v in t["parameters"].items())
+        entries = tuple(
+            (name, ", ".join(value) if isinstance(value, list) else str(value))
+            for name, value in t["parameters"].items()
+        )
         inputs = ("inputs", ", ".join(t["inputs"]))
         sections.append(report.Section(name, (*entries, inputs), tuple(t["notes"])))
     return tuple(sections)
