@@ -14,7 +14,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "unknown region": (["clean", "atlantis", *OWN], ["'atlantis'", "choose one of demo"]),
     "unknown region, map": (["map", "atlantis", *OWN], ["'atlantis'", "choose one of demo"]),
     "unknown product": (["map", "demo", *OWN, "--product", "soot"], ["'soot'", "no2_surface"]),
-    "unknown collection": ([*INGEST, "landsat"], ["'landsat'", "choose one of sentinel-2-l2a"]),
+    "unknown collection": ([*INGEST, "landsat"], ["'landsat'", "choose one of stations-no2"]),
     "unknown source": (["map", "demo", *OWN, "--source", "mars"], ["'mars'", "simulated"]),
     "malformed period": (["map", "demo", "--period", "June"], ["'June'", "write 2024"]),
     "impossible month": (["map", "demo", "--period", "2024-13"], ["'2024-13'", "write 2024"]),
