@@ -102,6 +102,14 @@ def _tags(product: Product, told: Mapping[str, Any], region: str, span: Period) 
     }
 
 
+def parameters(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the names and values of a result's parameters as people read them."""
+    return [
+        (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        for name, value in told["parameters"].items()
+    ]
+
+
 def _lineage(told: Mapping[str, Any]) -> str:
-    facts = "; ".join(f"{name}: {value}" for name, value in told["parameters"].items())
+    facts = "; ".join(f"{name}: {value}" for name, value in parameters(told))
     return " ".join([f"{facts}.", *(f"{note}." for note in told["notes"])])

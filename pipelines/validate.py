@@ -18,6 +18,7 @@ from aqgeo.errors import ProductError, WorkspaceError
 from aqgeo.period import Period
 from aqgeo.processing import concentration
 from aqgeo.products import cog, quicklook, report, scatter
+from pipelines.publish import parameters
 from pipelines.workspace import Workspace, read_provenance
 
 SURFACE = "no2_surface"
@@ -238,12 +239,8 @@ def _sections(
     )
     sections = [report.Section("Scores on stations", measured)] if rows else []
     for name, t in told.items():
-        entries = tuple(
-            (name, ", ".join(value) if isinstance(value, list) else str(value))
-            for name, value in t["parameters"].items()
-        )
-        inputs = ("inputs", ", ".join(t["inputs"]))
-        sections.append(report.Section(name, (*entries, inputs), tuple(t["notes"])))
+        entries = (*parameters(t), ("inputs", ", ".join(t["inputs"])))
+        sections.append(report.Section(name, entries, tuple(t["notes"])))
     return tuple(sections)
 
 

@@ -27,7 +27,8 @@ _LEFT, _TOP, _BOTTOM, _LEGEND_GAP = 24, 84, 114, 24
 _MAP_LOW = 420
 _INK, _FAINT = "#1a1a1a", "#555555"
 _NO_DATA: dict[str, Any] = {
-    "facecolor": "#ffffff",
+    # Not white: small holes in a colour picture would look like clouds.
+    "facecolor": "#e3e3e3",
     "edgecolor": "#b8b8b8",
     "hatch": "////",
     "linewidth": 0.0,
