@@ -74,7 +74,8 @@ def _publish(
         product, region, span, grid=cube.geobox(ds), folder=build.path, provenance=about
     )
     static_catalog.write_item(item, build.path)
-    build.provenance |= {**told, "product": product.name, "stage": f"publish-{product.name}"}
+    own = {"product": product.name, "stage": f"publish-{product.name}", "input": told["key"]}
+    build.provenance |= {**told, **own}
 
 
 def _refuse_empty(product: Product, ds: Any, source: Path) -> None:

@@ -49,8 +49,14 @@ def validate(work: Workspace, region: str, period: str) -> Path:
             f"no map of {region!r} in {span} below {work.maps}: run `aqgeo publish` or `aqgeo map`"
         )
     told = {product.name: read_provenance(folder) for product, folder in folders.items()}
-    ground = work.stage(region, span, "estimate") / "stations.parquet"
+    estimate = work.stage(region, span, "estimate")
+    ground = estimate / "stations.parquet"
     has_stations = SURFACE in told and ground.is_file()
+    if has_stations and read_provenance(estimate)["key"] != told[SURFACE]["input"]:
+        raise WorkspaceError(
+            f"{work.map(SURFACE, region, span)} is not of the present estimate: publish {SURFACE} "
+            "again before it is compared with stations"
+        )
     key = {"stage": "validate", "inputs": {k: t["key"] for k, t in told.items()}, "title": title}
     target = work.report(region, span)
     with work.build(target, {**key, "stations": has_stations}) as build:
@@ -66,6 +72,7 @@ def validate(work: Workspace, region: str, period: str) -> Path:
                 period=span,
                 figures=_figures(folders, build.path, title, span),
                 products=_rows(items, work.report(region, span)),
+                coverage=_coverage(items),
                 provenance=_sections(told, rows),
                 validation=_scatter(table) if table is not None else None,
                 attribution=tuple(dict.fromkeys(t["attribution"] for t in told.values())),
@@ -226,6 +233,21 @@ def _rows(items: dict[Product, pystac.Item], beside: Path) -> tuple[report.Row, 
                     maximum=facts.get("maximum"),
                 )
             )
+    return tuple(found)
+
+
+def _coverage(items: dict[Product, pystac.Item]) -> tuple[tuple[str, str], ...]:
+    """Return how often the ground was seen, and how much of it was filled."""
+    found = []
+    for product, item in items.items():
+        for layer in product.layers:
+            if layer.role == "quality":
+                facts = item.assets[layer.name].extra_fields["bands"][0]["statistics"]
+                mean, low, high = (f"{facts[k]:.3g}" for k in ("mean", "minimum", "maximum"))
+                unit = "" if layer.unit == "1" else f" {layer.unit}"
+                found.append(
+                    (f"{product.name}: {layer.title}", f"mean {mean}{unit}, {low} to {high}{unit}")
+                )
     return tuple(found)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pystac
 import rasterio
@@ -33,10 +32,6 @@ _STATISTICS = {
     "stddev": "STATISTICS_STDDEV",
     "valid_percent": "STATISTICS_VALID_PERCENT",
 }
-_EXTRA_FILES = {
-    "quicklook.png": ("Quick look", pystac.MediaType.PNG, ["overview", "thumbnail"]),
-    "report.html": ("Report", pystac.MediaType.HTML, ["metadata"]),
-}
 
 
 def item(
@@ -56,11 +51,10 @@ def item(
         period: the days that the map is made of; the item ends one second before `period.end`,
             which is not included.
         grid: where the pixels lie.
-        folder: holds `<layer>.tif` and `<layer>.qml` of every layer and `quicklook.png`, perhaps
-            `report.html`; it is to be published as `<product>/<region>/<period>/`.
+        folder: holds `<layer>.tif` and `<layer>.qml` of every layer and `quicklook.png`; it is to
+            be published as `<product>/<region>/<period>/`.
         provenance: `simulated` (bool), `license` (SPDX), `attribution` and `lineage` (text) are
-            needed. `software` (name -> version), `providers` and `inputs` (ids, or mappings with
-            `id` and `href`) may follow; any other key becomes the property `aqgeo:<key>`.
+            needed; any other key, such as `inputs` (ids), becomes the property `aqgeo:<key>`.
 
     Raises:
         ProductError: a file or a needed key is missing.
@@ -94,8 +88,6 @@ def item(
     # No root link yet: with one, pystac would look for the catalog whenever it writes the item.
     for rel in (pystac.RelType.COLLECTION, pystac.RelType.PARENT):
         made.add_link(pystac.Link(rel, "../../collection.json", pystac.MediaType.JSON))
-    for href in filter(_portable, (entry.get("href", "") for entry in _inputs(provenance))):
-        made.add_link(pystac.Link("derived_from", href))
     return made
 
 
@@ -129,30 +121,17 @@ def _resolution_m(grid: GeoBox) -> float:
 
 
 def _origin(product: Product, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    own = {"license", "attribution", "providers", "software", "lineage", "inputs", "simulated"}
     return {
         "license": provenance["license"],
         "attribution": provenance["attribution"],
-        "providers": [_PRODUCER, *provenance.get("providers", ())],
+        "providers": [_PRODUCER],
         "processing:level": product.level,
         "processing:lineage": provenance["lineage"],
-        "processing:software": {"aqgeo": __version__, **provenance.get("software", {})},
+        "processing:software": {"aqgeo": __version__},
         "processing:version": __version__,
         "aqgeo:simulated": bool(provenance["simulated"]),
-        "aqgeo:inputs": [entry["id"] for entry in _inputs(provenance)],
-        **{f"aqgeo:{key}": value for key, value in provenance.items() if key not in own},
+        **{f"aqgeo:{key}": value for key, value in provenance.items() if key not in NEEDED},
     }
-
-
-def _inputs(provenance: Mapping[str, Any]) -> list[Mapping[str, str]]:
-    given = provenance.get("inputs", ())
-    return [{"id": entry} if isinstance(entry, str) else entry for entry in given]
-
-
-def _portable(href: str) -> bool:
-    """Tell whether an address means the same to every reader; a signed one expires and leaks."""
-    parts = urlsplit(href)
-    return parts.scheme in ("https", "http", "s3") and not parts.query and "@" not in parts.netloc
 
 
 def _assets(product: Product, grid: GeoBox, folder: Path) -> dict[str, pystac.Asset]:
@@ -171,10 +150,11 @@ def _assets(product: Product, grid: GeoBox, folder: Path) -> dict[str, pystac.As
             "type": pystac.MediaType.XML,
             "roles": ["style"],
         } | _file(folder / f"{layer.name}.qml")
-    for name, (title, media, roles) in _EXTRA_FILES.items():
-        if name != "report.html" or (folder / name).exists():
-            about = {"title": title, "type": media, "roles": roles}
-            entries[Path(name).stem] = about | _file(folder / name)
+    entries["quicklook"] = {
+        "title": "Quick look",
+        "type": pystac.MediaType.PNG,
+        "roles": ["overview", "thumbnail"],
+    } | _file(folder / "quicklook.png")
     return {key: pystac.Asset.from_dict(entry) for key, entry in entries.items()}
 
 

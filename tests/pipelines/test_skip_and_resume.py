@@ -178,3 +178,19 @@ def test_a_published_file_that_was_deleted_is_made_again_and_one_put_beside_it_s
     lost.unlink()
     make(out, archive=archive)
     assert lost.read_bytes() == whole
+
+
+def test_a_map_is_never_compared_with_stations_of_another_estimate(
+    small: Any, copy: Callable[..., Path], tmp_path: Path
+) -> None:
+    from aqgeo.errors import WorkspaceError
+    from pipelines.validate import validate
+    from pipelines.workspace import Workspace
+
+    out = copy(small.work.root, tmp_path / "out")
+    path = out / small.results["estimate"].relative_to(small.work.root) / "provenance.json"
+    told = json.loads(path.read_text("utf-8")) | {"key": "a later run"}
+    path.unlink()
+    path.write_text(json.dumps(told), "utf-8")
+    with pytest.raises(WorkspaceError, match="publish no2_surface again"):
+        validate(Workspace(out, catalogs=small.work.catalogs), "small", "2024-06-03/2024-06-06")
