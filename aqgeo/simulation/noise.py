@@ -1,70 +1,145 @@
-"""Random fields that depend on nothing but a seed."""
+"""Random fields that depend on nothing but a seed and the place."""
 
+import math
 import zlib
+from functools import cache
 
 import numpy as np
-import scipy.fft
-import scipy.ndimage
 from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
 
 FloatArray = NDArray[np.float32]
+Window = tuple[int, int, int, int]
+
+UNIT_M = 10
+"""Finest lattice in metres; all lattices have cells of 10 m times a power of two."""
+_BLOCK = 128  # cells along the side of a block that has a random stream of its own
+_SPLINE_VARIANCE = 0.55  # white noise under a quadratic B-spline keeps this much, a dimension
+_FAINT = 2e-3  # octaves below this share of the standard deviation are left out
 
 
 def stream(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
     """Return the random numbers of one purpose, the same whatever else was drawn before."""
-    return np.random.default_rng([seed, zlib.crc32(purpose.encode()), *numbers])
+    return np.random.default_rng([seed, zlib.crc32(purpose.encode()), *(n % 2**32 for n in numbers)])
 
 
-def fractal(
-    shape: tuple[int, int],
-    rng: np.random.Generator,
-    *,
+def white(grid: GeoBox, seed: int, purpose: str, *numbers: int) -> FloatArray:
+    """Return independent standard normal numbers, (y, x), that belong to a place and pixel size."""
+    level, window = _place(grid)
+    return _white(window, (seed, purpose, *numbers), level)
+
+
+def field(
+    grid: GeoBox,
+    seed: int,
+    purpose: str,
+    *numbers: int,
     slope: float,
-    outer: float = 0.0,
-    inner: float = 0.0,
+    outer_m: float,
+    inner_m: float = 0.0,
 ) -> FloatArray:
-    """Return a Gaussian field with a power-law spectrum, mean 0 and standard deviation 1.
+    """Return a Gaussian field with a power-law spectrum, (y, x), mean 0, standard deviation 1.
+
+    The mean and deviation are those over all worlds; a window has its own. Octaves of white noise
+    are refined by quadratic B-splines, so a value depends on the place alone, not on the window;
+    on pixels twice as large the finest octave is missing, all else is equal.
 
     Args:
-        shape: (y, x).
-        rng: source of the numbers.
+        grid: north-up, pixels of 10 m times a power of two, edges on multiples of the pixel.
+        seed: seed of the world.
+        purpose: name of the field.
+        numbers: which one of several fields of that name.
         slope: two-dimensional power falls as wavenumber ** -slope.
-        outer: wavelength in pixels above which power is flat; 0 is the size of the field.
-        inner: wavelength in pixels below which power falls as wavenumber ** -4; 0 is never.
+        outer_m: wavelength above which there is no power.
+        inner_m: wavelength below which power falls as wavenumber ** -4; 0 is never.
     """
-    rows, cols = (int(scipy.fft.next_fast_len(n, real=True)) for n in shape)
-    white = rng.standard_normal((rows, cols), dtype="float32")
-    k = np.hypot(scipy.fft.fftfreq(rows)[:, None], scipy.fft.rfftfreq(cols)[None, :])
-    k = np.maximum(k, 1 / outer if outer else 1 / max(rows, cols)).astype("float32")
-    gain = k ** np.float32(-slope / 2)
-    if inner:
-        edge = np.float32(1 / inner)
-        gain *= np.where(k > edge, (k / edge) ** np.float32((slope - 4) / 2), np.float32(1))
-    gain[0, 0] = 0
-    field = scipy.fft.irfft2(scipy.fft.rfft2(white) * gain, s=(rows, cols))
-    field = field[: shape[0], : shape[1]].astype("float32")
-    return (field - field.mean()) / field.std()  # type: ignore[no-any-return]
+    level, window = _place(grid)
+    top = max(math.ceil(math.log2(outer_m / 3 / UNIT_M)), level)
+    waves = [3.0 * UNIT_M * 2**n for n in range(top + 1)]
+    weights = np.array([_amplitude(w, slope, inner_m) for w in waves])
+    weights /= np.sqrt((weights**2).sum())
+    name = (seed, purpose, *numbers)
+
+    def refine(n: int, w: Window) -> FloatArray:
+        share = np.float32(weights[n] / (_SPLINE_VARIANCE if n else 1.0))
+        own = _white(w, name, n) * share if weights[n] > _FAINT else np.float32(0)
+        if n == top:
+            return np.asarray(own + np.zeros((w[1] - w[0], w[3] - w[2]), "float32"))
+        parent = _parent(w)
+        rows, cols = w[0] - 2 * (parent[0] + 1), w[2] - 2 * (parent[2] + 1)
+        fine = _double(_double(refine(n + 1, parent)).T).T
+        return fine[rows : rows + w[1] - w[0], cols : cols + w[3] - w[2]] + own
+
+    return refine(level, window)
 
 
-def upsample(field: FloatArray, factor: int, shape: tuple[int, int]) -> FloatArray:
-    """Return a field on pixels `factor` times smaller, cut to a shape, by linear interpolation.
+def block_mean(values: NDArray[np.floating], factor: int) -> FloatArray:
+    """Return means over blocks of factor x factor pixels; the shape must divide.
 
     Args:
-        field: (y, x), at least shape / factor pixels, the same upper left corner.
-        factor: pixels of the result along one side of a pixel of `field`.
-        shape: (y, x) of the result.
+        values: (..., y, x).
+        factor: pixels along the side of a block.
     """
-    rows, cols = (-(-n // factor) for n in shape)
-    fine = scipy.ndimage.zoom(
-        field[:rows, :cols], factor, order=1, mode="nearest", grid_mode=True, prefilter=False
-    )
-    return fine[: shape[0], : shape[1]].astype("float32", copy=False)  # type: ignore[no-any-return]
+    *outer, rows, cols = values.shape
+    blocks = values.reshape(*outer, rows // factor, factor, cols // factor, factor)
+    return np.asarray(blocks.mean(axis=(-3, -1), dtype="float32"))
 
 
-def block_sum(field: FloatArray, factor: int) -> FloatArray:
-    """Return sums over blocks of factor x factor pixels; the last blocks may be cut short."""
-    rows, cols = (-(-n // factor) for n in field.shape)
-    padded = np.zeros((rows * factor, cols * factor), "float32")
-    padded[: field.shape[0], : field.shape[1]] = field
-    blocks = padded.reshape(rows, factor, cols, factor)
-    return np.asarray(blocks.sum(axis=(1, 3), dtype="float64"), "float32")
+def _place(grid: GeoBox) -> tuple[int, Window]:
+    """Return the level of a grid's pixels and its window in cells of that level."""
+    pixel = grid.affine.a
+    level = round(math.log2(pixel / UNIT_M))
+    col, row = grid.affine.c / pixel, -grid.affine.f / pixel
+    if pixel != UNIT_M * 2**level or level < 0 or col != round(col) or row != round(row):
+        raise ValueError(f"{grid} has no pixels of 10 m times a power of two on their multiples")
+    rows, cols = grid.shape
+    return level, (round(row), round(row) + rows, round(col), round(col) + cols)
+
+
+def _amplitude(wave: float, slope: float, inner: float) -> float:
+    """Return the standard deviation of an octave, in any unit."""
+    if wave >= inner:
+        return float(wave ** ((slope - 2) / 2))
+    return float(inner ** ((slope - 2) / 2) * wave / inner)
+
+
+def _parent(w: Window) -> Window:
+    """Return the cells twice as large that a window's cells are refined from."""
+    return (w[0] >> 1) - 1, ((w[1] - 1) >> 1) + 2, (w[2] >> 1) - 1, ((w[3] - 1) >> 1) + 2
+
+
+def _double(coarse: FloatArray) -> FloatArray:
+    """Refine the rows but the first and last: Chaikin's rule, whose limit is a B-spline."""
+    inner = np.float32(0.75) * coarse[1:-1]
+    fine = np.empty((2 * len(inner), coarse.shape[1]), "float32")
+    np.multiply(coarse[:-2], np.float32(0.25), out=fine[0::2])
+    np.multiply(coarse[2:], np.float32(0.25), out=fine[1::2])
+    fine[0::2] += inner
+    fine[1::2] += inner
+    return fine
+
+
+def _white(w: Window, name: tuple[int | str, ...], level: int) -> FloatArray:
+    found = np.empty((w[1] - w[0], w[3] - w[2]), "float32")
+    for i in range(w[0] // _BLOCK, (w[1] - 1) // _BLOCK + 1):
+        for j in range(w[2] // _BLOCK, (w[3] - 1) // _BLOCK + 1):
+            r, c = i * _BLOCK, j * _BLOCK
+            rows = slice(max(r, w[0]), min(r + _BLOCK, w[1]))
+            cols = slice(max(c, w[2]), min(c + _BLOCK, w[3]))
+            block = _block(name, level, i, j)
+            found[rows.start - w[0] : rows.stop - w[0], cols.start - w[2] : cols.stop - w[2]] = (
+                block[rows.start - r : rows.stop - r, cols.start - c : cols.stop - c]
+            )
+    return found
+
+
+def _block(name: tuple[int | str, ...], level: int, i: int, j: int) -> FloatArray:
+    seed, purpose, *numbers = name
+    key = (int(seed), _crc(str(purpose)), *(int(n) % 2**32 for n in numbers))
+    bits = np.random.SFC64(np.random.SeedSequence([*key, level, i % 2**32, j % 2**32]))
+    return np.random.Generator(bits).standard_normal((_BLOCK, _BLOCK), dtype="float32")
+
+
+@cache
+def _crc(text: str) -> int:
+    return zlib.crc32(text.encode())
