@@ -2,9 +2,11 @@
 
 import math
 import zlib
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
@@ -20,7 +22,9 @@ _FAINT = 2e-3  # octaves below this share of the standard deviation are left out
 
 def stream(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
     """Return the random numbers of one purpose, the same whatever else was drawn before."""
-    return np.random.default_rng([seed, zlib.crc32(purpose.encode()), *(n % 2**32 for n in numbers)])
+    return np.random.default_rng(
+        [seed, zlib.crc32(purpose.encode()), *(n % 2**32 for n in numbers)]
+    )
 
 
 def white(grid: GeoBox, seed: int, purpose: str, *numbers: int) -> FloatArray:
@@ -58,19 +62,32 @@ def field(
     waves = [3.0 * UNIT_M * 2**n for n in range(top + 1)]
     weights = np.array([_amplitude(w, slope, inner_m) for w in waves])
     weights /= np.sqrt((weights**2).sum())
-    name = (seed, purpose, *numbers)
-
-    def refine(n: int, w: Window) -> FloatArray:
+    name, windows = (seed, purpose, *numbers), _windows(window, top - level)
+    found = np.zeros((1, 1), "float32")
+    for n, w in zip(range(top, level - 1, -1), reversed(windows), strict=True):
         share = np.float32(weights[n] / (_SPLINE_VARIANCE if n else 1.0))
-        own = _white(w, name, n) * share if weights[n] > _FAINT else np.float32(0)
-        if n == top:
-            return np.asarray(own + np.zeros((w[1] - w[0], w[3] - w[2]), "float32"))
-        parent = _parent(w)
-        rows, cols = w[0] - 2 * (parent[0] + 1), w[2] - 2 * (parent[2] + 1)
-        fine = _double(_double(refine(n + 1, parent)).T).T
-        return fine[rows : rows + w[1] - w[0], cols : cols + w[3] - w[2]] + own
+        fine = _inside(_double(found), w) if n < top else np.zeros(_shape(w), "float32")
+        found = fine + _white(w, name, n) * share if weights[n] > _FAINT else fine
+    return found
 
-    return refine(level, window)
+
+def refined(grid: GeoBox, pixel_m: int, draw: Callable[[GeoBox], FloatArray]) -> FloatArray:
+    """Return what a function draws on larger pixels, refined by quadratic B-splines, (y, x).
+
+    Args:
+        grid: pixels of 10 m times a power of two on their multiples.
+        pixel_m: pixel size to draw at, the same kind of number.
+        draw: function of a grid of that pixel size, whose values depend on the place alone.
+    """
+    level, window = _place(grid)
+    steps = max(round(math.log2(pixel_m / UNIT_M)) - level, 0)
+    windows = _windows(window, steps)
+    size, (row, row_end, col, col_end) = grid.affine.a * 2**steps, windows[-1]
+    corner = Affine(size, 0, col * size, 0, -size, -row * size)
+    found = draw(GeoBox((row_end - row, col_end - col), corner, grid.crs))
+    for w in windows[-2::-1]:
+        found = _inside(_double(found), w)
+    return found
 
 
 def block_mean(values: NDArray[np.floating], factor: int) -> FloatArray:
@@ -103,19 +120,36 @@ def _amplitude(wave: float, slope: float, inner: float) -> float:
     return float(inner ** ((slope - 2) / 2) * wave / inner)
 
 
-def _parent(w: Window) -> Window:
-    """Return the cells twice as large that a window's cells are refined from."""
-    return (w[0] >> 1) - 1, ((w[1] - 1) >> 1) + 2, (w[2] >> 1) - 1, ((w[3] - 1) >> 1) + 2
+def _windows(w: Window, steps: int) -> list[Window]:
+    """Return a window and those of cells 2, 4, ... times as large that it is refined from."""
+    found = [w]
+    for _ in range(steps):
+        w = ((w[0] >> 1) - 1, ((w[1] - 1) >> 1) + 2, (w[2] >> 1) - 1, ((w[3] - 1) >> 1) + 2)
+        found.append(w)
+    return found
+
+
+def _shape(w: Window) -> tuple[int, int]:
+    return w[1] - w[0], w[3] - w[2]
+
+
+def _inside(fine: FloatArray, w: Window) -> FloatArray:
+    """Cut a window out of the refined cells of its parent, which begin at even numbers."""
+    row, col = w[0] - (w[0] & ~1), w[2] - (w[2] & ~1)
+    return fine[row : row + w[1] - w[0], col : col + w[3] - w[2]]
 
 
 def _double(coarse: FloatArray) -> FloatArray:
-    """Refine the rows but the first and last: Chaikin's rule, whose limit is a B-spline."""
-    inner = np.float32(0.75) * coarse[1:-1]
-    fine = np.empty((2 * len(inner), coarse.shape[1]), "float32")
-    np.multiply(coarse[:-2], np.float32(0.25), out=fine[0::2])
-    np.multiply(coarse[2:], np.float32(0.25), out=fine[1::2])
-    fine[0::2] += inner
-    fine[1::2] += inner
+    """Refine all cells but those of the rim: Chaikin's rule, whose limit is a B-spline."""
+    quarter, rest = np.float32(0.25), np.float32(0.75)
+    inner = rest * coarse[:, 1:-1]
+    wide = np.empty((coarse.shape[0], 2 * inner.shape[1]), "float32")
+    np.add(quarter * coarse[:, :-2], inner, out=wide[:, 0::2])
+    np.add(quarter * coarse[:, 2:], inner, out=wide[:, 1::2])
+    inner = rest * wide[1:-1]
+    fine = np.empty((2 * inner.shape[0], wide.shape[1]), "float32")
+    np.add(quarter * wide[:-2], inner, out=fine[0::2])
+    np.add(quarter * wide[2:], inner, out=fine[1::2])
     return fine
 
 

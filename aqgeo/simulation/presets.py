@@ -18,7 +18,10 @@ class Preset:
     sand: float = 0.0
     """Share of open land that is bright sand, 0 to 1."""
     winter: bool = False
-    """It is mid-winter whatever the date: leafless, more heating, shallow mixing; the sun's place still follows from the date."""
+    """Mid-winter whatever the date: leafless, more heating, shallow mixing.
+
+    The sun's place still follows from the date.
+    """
     snow: float = 0.0
     """Share of open land under snow, 0 to 1; in winter presets only."""
     fires: int = 0

@@ -1,74 +1,70 @@
-"""The road network: what traffic each pixel carries."""
+"""The road network: what traffic each road carries."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import lru_cache
 
 import numpy as np
 import rasterio.features
+from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from shapely.geometry import LineString
 
+from aqgeo.simulation import noise, settlements, terrain
 from aqgeo.simulation.noise import FloatArray
-
-Point = tuple[float, float]
+from aqgeo.simulation.presets import Preset
+from aqgeo.simulation.settlements import CITY, TOWN, VILLAGE, Bounds, Settlement
 
 # Vehicles per day (simulation-facts, section 7; recalled): motorway 50-120 thousand, primary
 # 15-40, secondary 5-15, local streets .2-2.
-MOTORWAY, PRIMARY, SECONDARY, STREET = 60_000.0, 20_000.0, 8_000.0, 2_500.0
+MOTORWAY, PRIMARY, SECONDARY, STREET = 60_000.0, 18_000.0, 5_000.0, 2_000.0
+_BETWEEN = {CITY: MOTORWAY, TOWN: 9_000.0, VILLAGE: 2_500.0}
+_STEPS = ((1, 0), (0, 1), (1, 1), (1, -1))  # squares that a settlement's roads lead to
+_DIAGONALS = 0.3  # share of diagonal roads that exist
+_STREET_M = {CITY: 400.0, TOWN: 250.0}
+_STREET_DENSITY = 1200.0  # streets where at least so many persons per km2 live
+
+Line = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Road:
     """One road."""
 
-    line: LineString
-    """Course in metres of the grid's CRS."""
+    line: Line
+    """(point, 2) eastings and northings in metres of the CRS."""
     vehicles: float
     """Vehicles per day."""
 
 
-def network(
-    city: Point, towns: list[Point], radius_m: float, reach_m: float, rng: np.random.Generator
-) -> list[Road]:
-    """Return the main roads: a ring and its motorways, radial roads, roads between towns.
-
-    Args:
-        city: centre of the city, metres.
-        towns: centres of the other towns, metres.
-        radius_m: radius of the ring motorway.
-        reach_m: length of motorways, past the edge of the domain.
-        rng: source of the numbers.
-    """
-    roads = [Road(_curve(a, b, rng), SECONDARY) for a, b in pairwise(towns)]
-    roads += [Road(_curve(city, town, rng), PRIMARY) for town in towns]
-    start = rng.uniform(0, math.tau)
-    for angle in start + np.arange(5) * math.tau / 5:
-        roads.append(Road(_curve(city, _polar(city, 2.5 * radius_m, angle), rng), PRIMARY))
-    for angle in start + np.arange(3) * math.tau / 3 + 0.5:
-        gate = _polar(city, radius_m, angle)
-        roads.append(Road(_curve(gate, _polar(city, reach_m, angle), rng), MOTORWAY))
-    ring = [_polar(city, radius_m * rng.uniform(0.92, 1.08), a) for a in np.arange(24) / 24 * 6.283]
-    return [*roads, Road(LineString([*ring, ring[0]]), MOTORWAY)]
+def network(seed: int, preset: Preset, bounds: Bounds) -> Iterator[Road]:
+    """Yield the roads that may touch bounds (left, bottom, right, top in metres)."""
+    for rank in (VILLAGE, TOWN, CITY):
+        size = settlements.CELL_M[rank]
+        for place in settlements.near(seed, preset, rank, bounds, 1.6 * size):
+            yield from _outward(seed, preset, place)
+    for rank in (TOWN, CITY):
+        reach = settlements.CELL_M[rank] / 2
+        for place in settlements.near(seed, preset, rank, bounds, reach):
+            yield from _local(seed, place)
 
 
-def streets(city: Point, radius_m: float, spacing_m: float, angle: float) -> list[Road]:
-    """Return two families of parallel streets around the centre of the city."""
-    found = []
-    for turn in (angle, angle + math.pi / 2):
-        along = (math.cos(turn), math.sin(turn))
-        for offset in np.arange(-radius_m, radius_m, spacing_m):
-            x, y = city[0] - along[1] * offset, city[1] + along[0] * offset
-            ends = [(x + s * radius_m * along[0], y + s * radius_m * along[1]) for s in (-1, 1)]
-            found.append(Road(LineString(ends), STREET))
-    return found
-
-
-def burn(roads: list[Road], grid: GeoBox) -> FloatArray:
+def burn(seed: int, preset: Preset, grid: GeoBox) -> FloatArray:
     """Return (y, x) vehicles per day; where roads cross, the busier one counts."""
-    ordered = sorted(roads, key=lambda road: road.vehicles)
+    left, bottom, right, top = settlements.bounds_of(grid)
+    near = [
+        road
+        for road in network(seed, preset, (left, bottom, right, top))
+        if road.line[:, 0].max() > left - grid.affine.a
+        and road.line[:, 0].min() < right + grid.affine.a
+        and road.line[:, 1].max() > bottom - grid.affine.a
+        and road.line[:, 1].min() < top + grid.affine.a
+    ]
+    if not near:
+        return np.zeros(grid.shape.yx, "float32")
+    near.sort(key=lambda road: road.vehicles)
     image = rasterio.features.rasterize(
-        [(road.line, road.vehicles) for road in ordered],
+        [({"type": "LineString", "coordinates": r.line.tolist()}, r.vehicles) for r in near],
         out_shape=grid.shape.yx,
         transform=grid.affine,
         all_touched=True,
@@ -77,17 +73,106 @@ def burn(roads: list[Road], grid: GeoBox) -> FloatArray:
     return image  # type: ignore[no-any-return]
 
 
-def _polar(centre: Point, distance: float, angle: float) -> Point:
-    return centre[0] + distance * math.cos(angle), centre[1] + distance * math.sin(angle)
+def traffic(seed: int, preset: Preset, grid: GeoBox, step_m: float = 50.0) -> FloatArray:
+    """Return vehicle kilometres per day in each pixel, (y, x); roads at sea carry none.
+
+    Args:
+        seed: seed of the world.
+        preset: kind of world.
+        grid: north-up pixels of any size.
+        step_m: length of the pieces that a road is counted by.
+    """
+    spots, weights = [], []
+    for road in network(seed, preset, settlements.bounds_of(grid)):
+        points, length = _spread(road.line, step_m)
+        spots.append(points)
+        weights.append(np.full(len(points), road.vehicles * length / 1000))
+    if not spots:
+        return np.zeros(grid.shape.yx, "float32")
+    (x, y), km = np.concatenate(spots).T, np.concatenate(weights)
+    rows, cols = grid.shape
+    row, col = (y - grid.affine.f) / grid.affine.e, (x - grid.affine.c) / grid.affine.a
+    inside = (row >= 0) & (row < rows) & (col >= 0) & (col < cols)
+    inside[inside] = ~terrain.in_sea(x[inside], y[inside], seed, preset)
+    place = row[inside].astype(int) * cols + col[inside].astype(int)
+    total = np.bincount(place, km[inside], rows * cols)
+    return total.reshape(rows, cols).astype("float32")
 
 
-def _curve(start: Point, end: Point, rng: np.random.Generator) -> LineString:
+@lru_cache(maxsize=16384)
+def _outward(seed: int, preset: Preset, place: Settlement) -> tuple[Road, ...]:
+    """Return the roads from a settlement to those of its rank east and north of it."""
+    found = []
+    for number, (right, up) in enumerate(_STEPS):
+        col, row = place.cell[0] + right, place.cell[1] + up
+        other = settlements.settlement(seed, preset, place.rank, col, row)
+        rng = noise.stream(seed, "roads", place.rank, *place.cell, number)
+        if other is None or (number > 1 and rng.random() > _DIAGONALS):
+            continue
+        start, end = np.array([place.x, place.y]), np.array([other.x, other.y])
+        if place.rank == CITY:  # a motorway ends at the ring
+            way = (end - start) / np.hypot(*(end - start))
+            start, end = start + way * _ring_m(place), end - way * _ring_m(other)
+        busy = _BETWEEN[place.rank] * float(rng.lognormal(-0.05, 0.3))
+        found.append(Road(_curve(start, end, rng), busy))
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def _local(seed: int, place: Settlement) -> tuple[Road, ...]:
+    """Return a place's own roads: streets, for a city a ring and radial roads too."""
+    rng = noise.stream(seed, "streets", place.rank, *place.cell)
+    found = list(_streets(place))
+    if place.rank != CITY:
+        return tuple(found)
+    ring, centre = _ring_m(place), np.array([place.x, place.y])
+    size = math.sqrt(place.people / 1e6)
+    count = int(rng.integers(6, 9))
+    for angle in rng.uniform(0, 1) + np.arange(count) * math.tau / count:
+        away = centre + 1.8 * ring * np.array([math.cos(angle), math.sin(angle)])
+        found.append(Road(_curve(centre, away, rng), PRIMARY * min(size, 1.5)))
+    angles = np.arange(25) * math.tau / 24
+    radius = ring * np.append(rng.uniform(0.93, 1.07, 24), 0)
+    radius[-1] = radius[0]
+    circle = centre + np.column_stack([radius * np.cos(angles), radius * np.sin(angles)])
+    return (*found, Road(circle, MOTORWAY * min(size, 1.5)))
+
+
+def _streets(place: Settlement) -> Iterator[Road]:
+    """Yield two families of parallel streets where people live densely; every fourth is busier."""
+    radius, spacing = place.radius_m(_STREET_DENSITY), _STREET_M[place.rank]
+    count = int(radius / spacing)
+    for turn in (place.turn, place.turn + math.pi / 2):
+        along = np.array([math.cos(turn), math.sin(turn)])
+        aside = np.array([-along[1], along[0]])
+        for number in range(-count, count + 1):
+            half = math.sqrt(max(radius**2 - (number * spacing) ** 2, 0))
+            middle = np.array([place.x, place.y]) + aside * number * spacing
+            line = np.stack([middle - along * half, middle + along * half])
+            main = number % 4 == 0 and place.rank == CITY
+            yield Road(line, SECONDARY * 1.6 if main else STREET)
+
+
+def _ring_m(city: Settlement) -> float:
+    """Return the radius of a city's ring motorway."""
+    return 1600 / city.decay
+
+
+def _curve(start: Line, end: Line, rng: np.random.Generator) -> Line:
     """Return a gently winding line between two points."""
-    (x0, y0), (x1, y1) = start, end
     t = np.linspace(0, 1, 33)
-    bend = rng.normal(0, 0.04) * np.sin(math.pi * t) + rng.normal(0, 0.02) * np.sin(3 * math.pi * t)
-    return LineString(
-        np.column_stack(
-            [x0 + (x1 - x0) * t - (y1 - y0) * bend, y0 + (y1 - y0) * t + (x1 - x0) * bend]
-        )
-    )
+    bend = rng.normal(0, 0.05) * np.sin(math.pi * t) + rng.normal(0, 0.03) * np.sin(3 * math.pi * t)
+    (x0, y0), (x1, y1) = start, end
+    x, y = x0 + (x1 - x0) * t - (y1 - y0) * bend, y0 + (y1 - y0) * t + (x1 - x0) * bend
+    return np.column_stack([x, y])
+
+
+def _spread(line: Line, step_m: float) -> tuple[Line, float]:
+    """Return points evenly spread along a line, each for a piece of the length returned."""
+    pieces = np.hypot(*np.diff(line, axis=0).T)
+    total = float(pieces.sum())
+    count = max(math.ceil(total / step_m), 1)
+    at = (np.arange(count) + 0.5) * total / count
+    along = np.concatenate([[0], np.cumsum(pieces)])
+    points = np.column_stack([np.interp(at, along, line[:, k]) for k in (0, 1)])
+    return points, total / count
