@@ -69,20 +69,22 @@ def _cover(
         _landscape(grid, world.seed, name, outer)
         for name, outer in (("wild", 6_000), ("lush", 3_000), ("kind", 8_000), ("wet", 9_000))
     )
-    height = (ground.elevation - 150) / 300  # forests keep to the hills, the more conifers
+    # Forests keep to the hills, the more so conifers.
+    preset = world.preset
+    height = (ground.elevation - terrain.mean_m(preset)) / np.float32(2.5 * preset.relief_m)
     cover = np.full(grid.shape.yx, CROPLAND, "uint8")
     cover[lush > 0.6] = GRASS
     cover[lush < -1.9] = BARE
-    cover[kind > _sand_level(world.preset.sand)] = SAND
+    cover[kind > _sand_level(preset.sand)] = SAND
     forest = wild + height > 0.45
     cover[forest] = np.where(kind[forest] + 2 * height[forest] > 0.3, CONIFER, FOREST)
     cover[(wet < -2.1) & (people < 1500)] = WATER
-    if world.preset.sea:
+    if preset.sea:
         cover[ground.shore_m < _BEACH_M] = SAND
     cover[(people > _LOOSE) & (cover != WATER)] = LOOSE_URBAN
     cover[people > _DENSE] = DENSE_URBAN
     cover[terrain.rivers(grid, world.seed) | ground.sea] = WATER
-    for site in settlements.works(world.seed, world.preset, settlements.bounds_of(grid)):
+    for site in settlements.works(world.seed, preset, settlements.bounds_of(grid)):
         _paint(cover, grid, site)
     cover[vehicles > 0] = ROAD
     return cover

@@ -7,28 +7,37 @@ from pathlib import Path
 from typing import Any
 
 import pyproj
+from affine import Affine
 
 from aqgeo import grid as grids
-from aqgeo.simulation import sentinel2, sun, swath
-from aqgeo.simulation.sentinel2 import Scene
-from aqgeo.simulation.swath import Granule
-from aqgeo.simulation.world import PIXEL_M, World
+from aqgeo.simulation import sentinel2, sun
+from aqgeo.simulation.plan import Settings
+from aqgeo.simulation.sentinel2 import Scene, Written
+from aqgeo.simulation.swath import Swath
+from aqgeo.simulation.world import World
 
 Record = dict[str, Any]
-SENTINEL2, SENTINEL5P, STATIONS = "sentinel-2-l2a", "sentinel-5p-l2-no2", "stations-no2"
+SENTINEL2 = {"l1c": "sentinel-2-l1c", "l2a": "sentinel-2-l2a"}
+SENTINEL5P, STATIONS = "sentinel-5p-l2-no2", "stations-no2"
 _LABEL = "SIMULATED by aqgeo over an invented world: no measurement, not a real place."
 _DESCRIPTIONS = {
-    SENTINEL2: "Sentinel-2 L2A bottom-of-atmosphere reflectance, 20 m.",
+    SENTINEL2["l1c"]: "Sentinel-2 L1C top-of-atmosphere reflectance.",
+    SENTINEL2["l2a"]: "Sentinel-2 L2A bottom-of-atmosphere reflectance.",
     SENTINEL5P: "Sentinel-5P TROPOMI OFFL L2 NO2, pieces of orbits as netCDF-4.",
     STATIONS: "Hourly NO2 concentrations of ground stations as CSV in OpenAQ's columns.",
 }
-_COMMON_NAMES = {"B02": "blue", "B03": "green", "B04": "red", "B08": "nir"}
+# Keys of assets and their bands as Earth Search has them.
+_KEYS = {
+    "B01": "coastal", "B02": "blue", "B03": "green", "B04": "red", "B05": "rededge1",
+    "B06": "rededge2", "B07": "rededge3", "B08": "nir", "B8A": "nir08", "B09": "nir09",
+    "B10": "cirrus", "B11": "swir16", "B12": "swir22",
+}  # fmt: skip
 _COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 _JSON, _GEOJSON = "application/json", "application/geo+json"
 _EXTENSIONS = ("projection/v2.0.0", "raster/v1.1.0", "eo/v1.1.0", "view/v1.0.0")
 
 
-def write(folder: Path, items: Iterable[Record], seed: int) -> None:
+def write(folder: Path, items: Iterable[Record], settings: Settings) -> None:
     """Write catalog.json, a collection.json for each collection, a file for each item."""
     items = list(items)
     links = [_link("root", "./catalog.json")]
@@ -44,7 +53,8 @@ def write(folder: Path, items: Iterable[Record], seed: int) -> None:
         "type": "Catalog",
         "id": "simulated-archive",
         "stac_version": "1.1.0",
-        "description": f"{_LABEL} Sentinel-2 L2A, Sentinel-5P L2 NO2, stations; seed {seed}.",
+        "description": f"{_LABEL} Sentinel-2, Sentinel-5P L2 NO2, stations; preset "
+        f"{settings.preset}, seed {settings.seed}.",
         "keywords": ["simulated"],
         "links": links,
     }
@@ -52,30 +62,29 @@ def write(folder: Path, items: Iterable[Record], seed: int) -> None:
 
 
 def scene_item(
-    world: World, scene: Scene, name: str, data: str, shares: dict[str, float]
+    world: World, scene: Scene, level: str, name: str, data: str, written: Written
 ) -> Record:
     """Return the item of a Sentinel-2 scene.
 
     Args:
-        world: the world.
+        world: the world, cut to the scene.
         scene: the scene.
+        level: l1c or l2a.
         name: the item's id, also the stem of its files.
         data: path of the files' folder, relative to the archive.
-        shares: percent of the scene by class of the scene classification.
+        written: what was written.
     """
-    rows, cols = world.grid.shape
     when = scene.when(world)
     zenith, azimuth = sun.position(when, *world.lonlat)
+    shares = written.shares
     properties = {
         "platform": {"S2A": "sentinel-2a", "S2B": "sentinel-2b"}[scene.platform],
         "constellation": "sentinel-2",
         "instruments": ["msi"],
-        "gsd": PIXEL_M,
+        "gsd": world.pixel_m,
         "eo:cloud_cover": round(sum(shares[code] for code in ("8", "9", "10")), 2),
         "proj:code": str(world.grid.crs),
-        "proj:shape": [rows, cols],
-        "proj:transform": list(world.grid.affine)[:6],
-        "s2:processing_baseline": sentinel2.BASELINE,
+        "s2:processing_baseline": scene.baseline,
         "earthsearch:boa_offset_applied": False,
         "grid:code": f"MGRS-{name.split('_')[1]}",
         "s2:nodata_pixel_percentage": round(shares["0"], 2),
@@ -83,24 +92,27 @@ def scene_item(
         "view:sun_elevation": round(90 - zenith, 2),
         "datetime": _time(when),
     }
-    assets = {_COMMON_NAMES[b]: _band(f"../../{data}/{name}", b) for b in sentinel2.BANDS}
-    assets["scl"] = {
-        "href": f"../../{data}/{name}_SCL.tif",
-        "type": _COG,
-        "title": "Scene classification",
-        "raster:bands": [{"nodata": 0, "data_type": "uint8", "spatial_resolution": PIXEL_M}],
-        "roles": ["data"],
-    }
+    bands = sentinel2.BANDS_L1C if level == "l1c" else sentinel2.BANDS_L2A
+    assets = {_KEYS[b]: _band(world, scene, f"../../{data}/{name}", b) for b in bands}
+    if level == "l2a":
+        pixels = {"nodata": 0, "data_type": "uint8", "spatial_resolution": 20}
+        assets["scl"] = {
+            "href": f"../../{data}/{name}_SCL.tif",
+            "type": _COG,
+            "title": "Scene classification",
+            **_projection(world, 20),
+            "raster:bands": [pixels],
+            "roles": ["data"],
+        }
     outline = [(float(x), float(y)) for x, y in grids.lonlat_outline(world.grid).exterior.points]
-    item = _item(SENTINEL2, name, outline, properties, assets)
+    item = _item(SENTINEL2[level], name, outline, properties, assets)
     return item | {"stac_extensions": [_extension(e) for e in _EXTENSIONS]}
 
 
-def granule_item(world: World, view: Granule, data: str) -> Record:
+def granule_item(view: Swath, data: str) -> Record:
     """Return the item of a Sentinel-5P granule."""
-    c = view.corners
-    lon, lat = swath.lonlat(world, c[[0, 0, -1, -1], [0, -1, -1, 0], [0, 1, 2, 3]])
-    outline = [(float(x), float(y)) for x, y in zip(lon, lat, strict=True)]
+    corners = view.corners[[0, 0, -1, -1], [0, -1, -1, 0], [0, 1, 2, 3]]
+    outline = [(float(x), float(y)) for x, y in corners]
     properties = {
         "start_datetime": _time(view.orbit_start),
         "end_datetime": _time(view.orbit_end),
@@ -147,16 +159,26 @@ def tile(lon: float, lat: float) -> str:
     return f"{zone:02d}{band}{column}{row}"
 
 
-def _band(stem: str, band: str) -> Record:
-    pixels = {"nodata": 0, "data_type": "uint16", "spatial_resolution": PIXEL_M}
+def _band(world: World, scene: Scene, stem: str, band: str) -> Record:
+    size = sentinel2.resolution_m(band, world.pixel_m)
+    scale, offset = sentinel2.scale_offset(scene.baseline)
+    pixels = {"nodata": 0, "data_type": "uint16", "spatial_resolution": size}
     return {
         "href": f"{stem}_{band}.tif",
         "type": _COG,
         "title": band,
-        "eo:bands": [{"name": band, "common_name": _COMMON_NAMES[band]}],
-        "raster:bands": [{**pixels, "scale": sentinel2.SCALE, "offset": sentinel2.OFFSET}],
+        "eo:bands": [{"name": band, "common_name": _KEYS[band].rstrip("123")}],
+        **_projection(world, size),
+        "raster:bands": [{**pixels, "scale": scale, "offset": offset}],
         "roles": ["data", "reflectance"],
     }
+
+
+def _projection(world: World, size: int) -> Record:
+    factor = size // world.pixel_m
+    rows, cols = (n // factor for n in world.grid.shape)
+    transform = world.grid.affine * Affine.scale(factor)
+    return {"proj:shape": [rows, cols], "proj:transform": list(transform)[:6]}
 
 
 def _item(

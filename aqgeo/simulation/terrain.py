@@ -19,7 +19,7 @@ COARSE_M = 640
 _STRIP_M = 110_000.0  # from one sea of the preset coast to the next
 _BLOCK = 64  # pixels of 640 m along the side of a block whose sea is remembered
 _SMOOTH_M = 40  # heights and water courses have no detail below this
-_PLAIN_M, _LOW_M = np.float32(150), 4.0
+_LOW_M = 4.0
 _RIVERS = ((26_000.0, 70.0), (11_000.0, 15.0))  # spacing and half width of rivers and brooks, m
 
 
@@ -48,11 +48,16 @@ def terrain(grid: GeoBox, seed: int, preset: Preset) -> Terrain:
         height = np.float32(0.4) * height + np.float32(160) * strips + np.float32(90)
         sea = height < 0
     else:
-        height += _PLAIN_M
+        height += np.float32(mean_m(preset))
         sea = np.zeros(height.shape, bool)
     # Inland nothing lies lower than a few metres.
     elevation = np.maximum(height, np.float32(0 if preset.sea else _LOW_M))
     return Terrain(elevation, sea, height)
+
+
+def mean_m(preset: Preset) -> float:
+    """Return the mean height of the land in m: hills stand on a base that keeps most of it dry."""
+    return 30 + 2 * preset.relief_m
 
 
 def rivers(grid: GeoBox, seed: int) -> NDArray[np.bool_]:
