@@ -103,17 +103,62 @@ def simulate(
     region: Region,
     period: Period,
     out: Out = WORK,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the world.")] = 0,
-    days: Annotated[
-        int | None, typer.Option(min=1, help="Only so many days from the period's start.")
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the world; 0.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Kind of world: city, coast, plain, winter or fires; city.")
     ] = None,
+    days: Annotated[
+        int | None, typer.Option(help="Only so many days from the period's start; all.")
+    ] = None,
+    size_km: Annotated[
+        float | None,
+        typer.Option(help="Side of a square about the region's centre; the region's extent."),
+    ] = None,
+    resolution: Annotated[
+        int | None, typer.Option(help="Finest Sentinel-2 pixels in metres, 10 or 20; 20.")
+    ] = None,
+    clouds: Annotated[
+        float | None, typer.Option(help="Mean share of the sky under cloud, 0 to 1; 0.45.")
+    ] = None,
+    scenes: Annotated[
+        int | None, typer.Option(help="Dates of Sentinel-2; one in five days.")
+    ] = None,
+    level: Annotated[
+        list[str] | None, typer.Option(help="Sentinel-2 product: l1c or l2a; both. Repeat it.")
+    ] = None,
+    granules: Annotated[
+        str | None,
+        typer.Option(
+            help="Sentinel-5P files: piece of an orbit, subset without corners, or whole orbit; "
+            "piece."
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that draw scenes.")] = 2,
     json_file: Json = None,
 ) -> None:
-    """Simulate a region's archive with known truth."""
+    """Simulate a region's archive with known truth.
+
+    An option left out is that of the archive which lies there already, or else the value named
+    last in its help.
+    """
     from pipelines import simulate
 
-    work = _workspace(out)
-    _tell([simulate.simulate(work, region, period, seed=seed, days=days)], json_file)
+    path = simulate.simulate(
+        _workspace(out),
+        region,
+        period,
+        workers=workers,
+        seed=seed,
+        preset=preset,
+        days=days,
+        size_km=size_km,
+        resolution_m=resolution,
+        clouds=clouds,
+        scenes=scenes,
+        levels=tuple(level) if level else None,
+        granules=granules,
+    )
+    _tell([path], json_file)
 
 
 @app.command()

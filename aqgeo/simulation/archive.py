@@ -101,3 +101,79 @@ def write_archive(
         "measurements": len(table),
         "bbox": list(grids.lonlat_bbox(world.grid)),
     }
+
+
+def _write_scene(
+    world: World,
+    weather: Weather,
+    scene: Scene,
+    folder: Path,
+    *,
+    truth: Truth,
+    settings: Settings,
+    workers: int,
+) -> list[records.Record]:
+    """Write one date of Sentinel-2, tile by tile, and its truth."""
+    rows, cols = (n * world.pixel_m // SCENE_PIXEL_M for n in world.grid.shape)
+    ground = np.empty((len(sentinel2.BANDS_L2A), rows, cols), "float32")
+    classes = np.empty((rows, cols), "uint8")
+    folders = {level: folder / "archive" / DATA[level] for level in settings.levels}
+    found = []
+    for number, tile in enumerate(plan.tiles(world.grid)):
+        part = replace(world, grid=tile)
+        stem = f"{scene.platform}_{records.tile(*part.lonlat)}_{scene.day:%Y%m%d}_{number}"
+        written = sentinel2.write(
+            part,
+            scene,
+            stem,
+            folders,
+            labels=folder / "truth" / "labels",
+            look=partial(land.draw, part),
+            weather=weather,
+            smoke=_smoke(part),
+            workers=workers,
+        )
+        here = _window(tile, world.grid)
+        ground[:, *here], classes[here] = written.ground, written.classes
+        for level in settings.levels:
+            name = f"{stem}_{level.upper()}"
+            found.append(records.scene_item(part, scene, level, name, DATA[level], written))
+    truth.add_scene(scene.when(world), ground, classes)
+    return found
+
+
+def _smoke(world: World) -> list[tuple[float, float, float]]:
+    """Return easting, northing and strength of what smokes in or near a domain."""
+    bounds = settlements.bounds_of(world.grid.pad(20_000 // world.pixel_m))
+    plants = settlements.plants(world.seed, world.preset, bounds)
+    fires = settlements.fires(world.seed, world.preset, bounds)
+    return [(p.x, p.y, p.nox_kg_s / 0.1) for p in plants if p.fuel == "coal"] + fires
+
+
+def _window(tile: GeoBox, grid: GeoBox) -> tuple[slice, slice]:
+    """Return rows and columns of a tile in a grid, on pixels of 60 m."""
+    size = SCENE_PIXEL_M
+    row, col = (
+        round(v / size)
+        for v in (grid.affine.f - tile.affine.f, tile.affine.c - grid.affine.c)
+    )  # fmt: skip
+    rows, cols = (round(n * tile.affine.a / size) for n in tile.shape)
+    return slice(row, row + rows), slice(col, col + cols)
+
+
+class _Survey:
+    """One pass through the hours of a period: granules, station values and truth."""
+
+    def __init__(
+        self, world: World, weather: Weather, period: Period, settings: Settings, truth: Truth,
+        covers: Mapping[date, float], folder: Path,
+    ) -> None:  # fmt: skip
+        self._world, self._weather, self._period = world, weather, period
+        self._settings, self._truth, self._folder = settings, truth, folder
+        self._covers = covers
+        self._inventory = emission.inventory(world)
+        self._street = self._inventory.traffic * np.float32(stations.STREET_INTEGRAL)
+        self._network = stations.place(world, partial(land.draw, world))
+        self._at_stations: list[FloatArray] = []
+        self.starts: list[datetime] = []
+        self.granules: list[records.Record] = []
