@@ -1,41 +1,29 @@
 """A simulated archive: every file that the sources would deliver, over a world with known truth."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import pyproj
-from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from aqgeo import grid as grids
 from aqgeo.catalog import Region
 from aqgeo.period import Period
-from aqgeo.simulation import (
-    air, clouds, emission, land, noise, plan, records, sentinel2, settlements, stations, sun,
-    swath, terrain, tropomi,
-)  # fmt: skip
-from aqgeo.simulation.noise import FloatArray
+from aqgeo.simulation import land, plan, records, sentinel2, settlements, stations
 from aqgeo.simulation.plan import Settings
 from aqgeo.simulation.sentinel2 import Scene
-from aqgeo.simulation.stations import Station
-from aqgeo.simulation.swath import Swath
-from aqgeo.simulation.truth import Truth
-from aqgeo.simulation.tropomi import Footprints
+from aqgeo.simulation.survey import Survey
+from aqgeo.simulation.truth import SCENE_PIXEL_M, Truth
 from aqgeo.simulation.weather import Weather
 from aqgeo.simulation.world import World
 
-T = TypeVar("T")
-Track = Callable[[Iterable[T], str, int], Iterable[T]]
-DATA = {"l1c": "data/sentinel2_l1c", "l2a": "data/sentinel2_l2a"}
-GRANULES_DATA, STATIONS_DATA = "data/sentinel5p", "data/stations"
-_MISSING = 1 / 12  # share of granules that are lost; illustrative
-_SKY_M = 640  # pixels of the sky under a Sentinel-5P footprint
-# Albedo of ground and sea in the NO2 window at 440 nm, of snow (simulation-facts, 4; recalled).
-_ALBEDO, _SEA_ALBEDO, _SNOW_ALBEDO = 0.05, 0.04, 0.6
+Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
+DATA = {"l1c": "data/sentinel2_l1c", "l2a": "data/sentinel2"}
+GRANULES, STATIONS = "data/sentinel5p", "data/stations"
 
 
 def write_archive(
@@ -72,35 +60,44 @@ def write_archive(
     weather = Weather(settings.seed, *world.lonlat, world.preset)
     scenes = plan.scenes(period, settings, weather)
     archive, known = folder / "archive", folder / "truth"
-    for name in (*(DATA[level] for level in settings.levels), GRANULES_DATA, STATIONS_DATA):
+    for name in (*(DATA[level] for level in settings.levels), GRANULES, STATIONS):
         (archive / name).mkdir(parents=True)
     (known / "labels").mkdir(parents=True)
     truth = Truth(known / "truth.zarr", world)
     items: list[records.Record] = []
     for scene in track(scenes, "Sentinel-2", len(scenes)):
-        items += _write_scene(world, weather, scene, folder, truth, settings, workers)
-    survey = _Survey(world, weather, period, settings, truth, scenes, archive / GRANULES_DATA)
-    hours = round((period.end - period.start) / timedelta(hours=1))
-    for _ in track(survey.run(), "Air, Sentinel-5P and stations", hours):
+        items += _write_scene(
+            world, weather, scene, folder, truth=truth, levels=settings.levels, workers=workers
+        )
+    network = stations.place(world, partial(land.draw, world))
+    skies = plan.skies(period, scenes, settings, weather)
+    survey = Survey(world, weather, period, skies, network)
+    hours = -(-(period.end - period.start) // timedelta(hours=1))
+    passing = survey.run(truth, archive / GRANULES, settings.granules)
+    for _ in track(passing, "Air, Sentinel-5P and stations", hours):
         pass
-    items += survey.granules
-    table = survey.stations()
-    name = f"stations_no2_{period.slug}"
-    stations.write(table, archive / STATIONS_DATA / f"{name}.csv")
-    stations.write(survey.stations_truth(), known / "stations.csv")
-    spots = table.drop_duplicates("location_id")[["lon", "lat"]].to_numpy().tolist()
-    span = survey.starts[0], survey.starts[-1] + timedelta(hours=1)
-    items.append(
-        records.stations_item([(x, y) for x, y in spots], span, name, f"{STATIONS_DATA}/{name}.csv")
-    )
-    records.write(archive, items, settings)
+    items += [records.granule_item(view, GRANULES) for view in survey.granules]
+    table = _write_stations(world, survey, period, folder)
+    records.write(archive, [*items, table], settings)
     return {
         "scenes": len(scenes),
         "granules": len(survey.granules),
-        "stations": len(spots),
-        "measurements": len(table),
+        "stations": len(network),
         "bbox": list(grids.lonlat_bbox(world.grid)),
     }
+
+
+def _write_stations(world: World, survey: Survey, period: Period, folder: Path) -> records.Record:
+    """Write what stations report and what is true there."""
+    truth = np.stack(survey.at_stations)
+    table = stations.measure(world, survey.network, survey.starts, truth)
+    name = f"stations_no2_{period.slug}"
+    stations.write(table, folder / "archive" / STATIONS / f"{name}.csv")
+    known = stations.truth_table(world, survey.network, truth)
+    stations.write(known, folder / "truth" / "stations.csv")
+    spots = [(float(lon), float(lat)) for lon, lat in known[["lon", "lat"]].to_numpy()]
+    span = survey.starts[0], survey.starts[-1] + timedelta(hours=1)
+    return records.stations_item(spots, span, name, f"{STATIONS}/{name}.csv")
 
 
 def _write_scene(
@@ -110,34 +107,33 @@ def _write_scene(
     folder: Path,
     *,
     truth: Truth,
-    settings: Settings,
+    levels: Sequence[str],
     workers: int,
 ) -> list[records.Record]:
     """Write one date of Sentinel-2, tile by tile, and its truth."""
     rows, cols = (n * world.pixel_m // SCENE_PIXEL_M for n in world.grid.shape)
     ground = np.empty((len(sentinel2.BANDS_L2A), rows, cols), "float32")
     classes = np.empty((rows, cols), "uint8")
-    folders = {level: folder / "archive" / DATA[level] for level in settings.levels}
     found = []
     for number, tile in enumerate(plan.tiles(world.grid)):
         part = replace(world, grid=tile)
-        stem = f"{scene.platform}_{records.tile(*part.lonlat)}_{scene.day:%Y%m%d}_{number}"
+        name = f"{scene.platform}_{records.tile(*part.lonlat)}_{scene.day:%Y%m%d}_{number}"
+        stems = {
+            level: folder / "archive" / DATA[level] / f"{name}_{level.upper()}" for level in levels
+        }
         written = sentinel2.write(
             part,
             scene,
-            stem,
-            folders,
-            labels=folder / "truth" / "labels",
+            {**stems, "labels": folder / "truth" / "labels" / name},
             look=partial(land.draw, part),
             weather=weather,
             smoke=_smoke(part),
             workers=workers,
         )
         here = _window(tile, world.grid)
-        ground[:, *here], classes[here] = written.ground, written.classes
-        for level in settings.levels:
-            name = f"{stem}_{level.upper()}"
-            found.append(records.scene_item(part, scene, level, name, DATA[level], written))
+        ground[:, *here], classes[here] = written.truth, written.classes
+        for level, stem in stems.items():
+            found.append(records.scene_item(part, scene, level, stem.name, DATA[level], written))
     truth.add_scene(scene.when(world), ground, classes)
     return found
 
@@ -159,21 +155,3 @@ def _window(tile: GeoBox, grid: GeoBox) -> tuple[slice, slice]:
     )  # fmt: skip
     rows, cols = (round(n * tile.affine.a / size) for n in tile.shape)
     return slice(row, row + rows), slice(col, col + cols)
-
-
-class _Survey:
-    """One pass through the hours of a period: granules, station values and truth."""
-
-    def __init__(
-        self, world: World, weather: Weather, period: Period, settings: Settings, truth: Truth,
-        covers: Mapping[date, float], folder: Path,
-    ) -> None:  # fmt: skip
-        self._world, self._weather, self._period = world, weather, period
-        self._settings, self._truth, self._folder = settings, truth, folder
-        self._covers = covers
-        self._inventory = emission.inventory(world)
-        self._street = self._inventory.traffic * np.float32(stations.STREET_INTEGRAL)
-        self._network = stations.place(world, partial(land.draw, world))
-        self._at_stations: list[FloatArray] = []
-        self.starts: list[datetime] = []
-        self.granules: list[records.Record] = []

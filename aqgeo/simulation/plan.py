@@ -1,6 +1,7 @@
 """What a simulated archive shall hold: its domain, tiles, scenes and skies."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -26,6 +27,7 @@ MAX_LATITUDE = 75.0
 LEVELS = ("l1c", "l2a")
 GRANULES = ("piece", "subset", "orbit")
 _REVISIT = timedelta(days=5)  # of two satellites at the equator (EOPF Sentinel-2 pages)
+_FEWEST = 3  # with fewer dates nothing can be filled
 _LOWEST_SUN = 80.0  # zenith angle in degrees from which on Sentinel-2 scenes are too dark
 
 
@@ -52,7 +54,7 @@ class Settings:
     clouds: float = 0.45
     """Mean share of the sky under cloud, 0 to 1."""
     scenes: int | None = None
-    """Dates of Sentinel-2, spread over the period; one in five days if None."""
+    """Dates of Sentinel-2, spread over the period; one in five days, at least three, if None."""
     levels: tuple[str, ...] = LEVELS
     """Sentinel-2 products to write."""
     granules: str = "piece"
@@ -158,12 +160,17 @@ def scenes(period: Period, settings: Settings, weather: Weather) -> list[Scene]:
         PeriodError: the sun is too low on all of them.
     """
     days = dates(period)
-    wanted = settings.scenes or max(round(len(days) * timedelta(days=1) / _REVISIT), 1)
+    wanted = settings.scenes or max(round(len(days) * timedelta(days=1) / _REVISIT), _FEWEST)
     count = min(wanted, len(days))
     order = noise.stream(settings.seed, "scene covers").permutation(count)
     spread = [days[(2 * i + 1) * len(days) // (2 * count)] for i in range(count)]
     found = [
-        Scene(day, ("S2A", "S2B")[i % 2], _cover(settings.clouds, (order[i] + 0.5) / count))
+        Scene(
+            day,
+            ("S2A", "S2B")[i % 2],
+            _cover(settings.clouds, (order[i] + 0.5) / count),
+            weather.regime(day),
+        )
         for i, day in enumerate(spread)
     ]
     place = weather.lon, weather.lat
@@ -176,9 +183,16 @@ def scenes(period: Period, settings: Settings, weather: Weather) -> list[Scene]:
     return lit
 
 
-def cover(day: date, settings: Settings) -> float:
-    """Return the cloud cover of a day without a scene, 0 to 1."""
-    return _cover(settings.clouds, noise.stream(settings.seed, "cover", day.toordinal()).random())
+def skies(
+    period: Period, scenes: Sequence[Scene], settings: Settings, weather: Weather
+) -> dict[date, tuple[float, str]]:
+    """Return cloud cover, 0 to 1, and kind of cloud of each day, as the scenes have them."""
+    planned = {scene.day: (scene.cover, scene.regime) for scene in scenes}
+    found = {}
+    for day in dates(period):
+        share = noise.stream(settings.seed, "cover", day.toordinal()).random()
+        found[day] = planned.get(day, (_cover(settings.clouds, share), weather.regime(day)))
+    return found
 
 
 def _cover(mean: float, share: float) -> float:

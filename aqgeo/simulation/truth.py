@@ -37,7 +37,8 @@ class Truth:
     def add_scene(self, when: datetime, ground: FloatArray, clouds: NDArray[np.uint8]) -> None:
         """Add a scene: (band, y, x) reflectance and (y, x) classes on pixels of 60 m."""
         variables = {
-            band: cube.values(layer[None], "1") for band, layer in zip(BANDS_L2A, ground, strict=True)
+            band: cube.values(layer[None], "1")
+            for band, layer in zip(BANDS_L2A, ground, strict=True)
         }
         variables["cloud"] = cube.classes(clouds[None], CLASSES)
         self._append("scenes", variables, when, self._scenes)

@@ -106,9 +106,10 @@ def test_scenes_are_spread_over_the_period_and_over_covers() -> None:
     covers = [scene.cover for scene in found]
     assert min(covers) < 0.05 and max(covers) > 0.9
     many = [
-        plan.cover(day, Settings(clouds=0.3, seed=seed))
-        for seed in range(20) for day in plan.dates(JUNE)
-    ]  # fmt: skip
+        cover
+        for seed in range(20)
+        for cover, _ in plan.skies(JUNE, (), Settings(clouds=0.3, seed=seed), weather).values()
+    ]
     assert np.mean(many) == pytest.approx(0.3, abs=0.05)
     assert len(plan.scenes(JUNE, Settings(scenes=3), weather)) == 3
     assert len(plan.scenes(Period.parse("2024-06-01"), Settings(scenes=3), weather)) == 1
