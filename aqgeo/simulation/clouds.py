@@ -1,83 +1,179 @@
-"""Clouds over the domain: optical thickness and the shade they cast."""
+"""The sky over a window: clouds where a satellite sees them, and the shade they cast."""
 
 import math
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
 
-from aqgeo.simulation import noise
+from aqgeo.simulation import noise, zoom
+from aqgeo.simulation.cloud_kinds import REGIMES, Kind, thickness
 from aqgeo.simulation.noise import FloatArray
 
-_PIXEL_M = 40  # clouds are drawn on pixels of 40 m: radiation smooths what is smaller
-# Two-stream back-scatter beta = (1 - g)/2 of water cloud (Coakley-Chylek; recalled).
-_BETA = 0.075
-_HEIGHT_M = (
-    1500.0  # fair-weather cumulus, base .6-1.5 km, top 1-3 km (simulation-facts, 3; recalled)
-)
+CLEAR, THICK, THIN, SHADOW = 0, 1, 2, 3
+"""CloudSEN12's classes."""
+# Two-stream back-scatter (1 - g)/2 of droplets (g .85) and ice (simulation-facts, 3; recalled).
+BETA_WATER, BETA_ICE = 0.075, 0.12
+# Scattering depth (back-scatter x thickness) from which cloud is thin and thick: a reflectance of
+# .02, about the least an eye finds, and a two-way transmission of one half.
+THIN_DEPTH, THICK_DEPTH = 0.02, 0.3
+SHADOW_LIGHT = 0.7
+"""Shadow is where less than this share of the direct sunlight arrives."""
+# Thickness that is left when the forward peak counts as direct light: 1 - g**2 (delta scaling).
+_DIRECT_WATER = 1 - 0.85**2
+_DRIFT_M = 640  # clouds drift by multiples of this: all pixel sizes up to it keep their lattice
+_STEEPEST = math.tan(math.radians(78))
+_ALBEDO = 0.8  # of the cloud in TROPOMI's cloud fraction (effective cloud model; recalled)
+_HAZE_SIGMA = 0.25  # spread of ln aerosol within 60 km; illustrative
 
 
 @dataclass(frozen=True, slots=True)
-class Clouds:
-    """The clouds of one scene; arrays are (y, x)."""
+class Sky:
+    """Clouds and haze of one window at one instant; arrays are (y, x)."""
 
-    thickness: FloatArray
-    """Optical thickness, 0 where clear."""
+    water: FloatArray
+    """Optical thickness of droplets where the satellite sees it, 0 where there are none."""
+    ice: FloatArray
+    """Optical thickness of ice crystals."""
+    top_m: FloatArray
+    """Height above ground of the highest droplets in m, 0 where there are none."""
     sunlight: FloatArray
-    """Share of direct sunlight that reaches the ground, 0 to 1."""
+    """Share of the direct sunlight that reaches the ground, 0 to 1."""
+    haze: FloatArray
+    """Aerosol relative to the day's, mean 1."""
+    heights: dict[str, float]
+    """Height in m of each kind of cloud that may be there; `cirrus` is the ice's."""
+
+    @property
+    def depth(self) -> FloatArray:
+        """Scattering depth: back-scatter times optical thickness, (y, x)."""
+        found = self.water * np.float32(BETA_WATER)
+        found += self.ice * np.float32(BETA_ICE)
+        return found
+
+    @property
+    def height_m(self) -> FloatArray:
+        """Mean height of what scatters light, weighted by scattering depth, m; 0 where clear."""
+        ice = self.ice * np.float32(BETA_ICE)
+        water = self.water * np.float32(BETA_WATER)
+        found = ice * np.float32(self.heights.get("cirrus", 0.0)) + water * self.top_m
+        return np.asarray(found / np.maximum(ice + water, np.float32(1e-6)))
+
+    def classes(self) -> NDArray[np.uint8]:
+        """Return CloudSEN12's classes, (y, x).
+
+        Thick is a scattering depth above .3 (optical thickness 4 of droplets, 2.5 of ice), thin
+        one above .02 (.27, .17); shadow is where less than .7 of the direct sunlight reaches
+        ground that no cloud hides.
+        """
+        depth = self.depth
+        found = (self.sunlight < SHADOW_LIGHT).astype("uint8")
+        found *= np.uint8(SHADOW)
+        found[depth >= THIN_DEPTH] = THIN
+        found[depth >= THICK_DEPTH] = THICK
+        return found
+
+    def effective_fraction(self, mu: float) -> FloatArray:
+        """Return the cloud fraction that TROPOMI finds, (y, x): reflectance over albedo .8.
+
+        Args:
+            mu: cosine of the sun's zenith angle.
+        """
+        return np.minimum(reflectance(self.depth, mu) / np.float32(_ALBEDO), np.float32(1))
 
 
 def draw(
+    grid: GeoBox,
     seed: int,
-    day: date,
-    shape: tuple[int, int],
-    pixel_m: float,
+    when: datetime,
     *,
     cover: float,
+    regime: str,
     sun: tuple[float, float],
-) -> Clouds:
-    """Return clouds of a given cover.
+    view: tuple[float, float] = (0.0, 0.0),
+    drift: tuple[float, float] = (0.0, 0.0),
+) -> Sky:
+    """Return the sky over a window.
+
+    A cloud belongs to a place, a date and a time, so a larger domain or another instrument meets
+    the same ones. The asked cover is that of all places; one window has its own.
 
     Args:
+        grid: pixels of 10 m times a power of two, edges on multiples of the pixel.
         seed: seed of the world.
-        day: the scene's date.
-        shape: (y, x) of the result.
-        pixel_m: pixel size of the result in metres, a multiple of 40 m or 20 m.
-        cover: fraction of the domain under cloud, 0 to 1.
+        when: instant, UTC; the date draws the clouds, the time has moved them since 00 UTC.
+        cover: fraction of the sky under cloud, 0 to 1.
+        regime: one of `REGIMES`.
         sun: zenith angle and azimuth of the sun in degrees.
+        view: zenith angle and azimuth towards the satellite in degrees.
+        drift: eastward and northward speed of the clouds in m/s, one for the whole day.
     """
-    rng = noise.stream(seed, "clouds", day.toordinal())
-    zenith, azimuth = (math.radians(angle) for angle in sun)
-    # Shadow minus cloud on the ground (simulation-facts, section 3), seen from straight above.
-    length = _HEIGHT_M * min(math.tan(zenith), 4) / pixel_m
-    down, right = round(length * math.cos(azimuth)), round(-length * math.sin(azimuth))
-    pad = max(abs(down), abs(right))
-    rows, cols = shape[0] + 2 * pad, shape[1] + 2 * pad
-    low = _layer((rows, cols), pixel_m, rng, 0.85 * cover) * np.float32(2.5)
-    high = _layer((rows, cols), pixel_m, rng, 0.6 * cover) * np.float32(0.25)
-    here = slice(pad, pad + shape[0]), slice(pad, pad + shape[1])
-    caster = slice(pad - down, pad - down + shape[0]), slice(pad - right, pad - right + shape[1])
-    shade = 1 - reflectance(low, math.cos(zenith))
-    return Clouds(thickness=(low + np.minimum(high, 1.2))[here], sunlight=shade[caster])
+    day = when.toordinal()
+    seconds = 1800 * round((when.hour + when.minute / 60) * 2)
+    moved = [-_DRIFT_M * round(speed * seconds / _DRIFT_M) for speed in drift]
+    origin = zoom.shift(grid, moved[0], moved[1])
+    water, ice, top, dimming = np.zeros((4, *grid.shape), "float32")
+    heights: dict[str, float] = {}
+    for kind, share in REGIMES[regime]:
+        part = 1 - (1 - min(cover, 0.999)) ** share
+        if part < 1e-4:
+            continue
+        height = float(noise.stream(seed, f"{kind.name} height", day).uniform(*kind.height_m))
+        heights[kind.name] = height
+        seen, above = (
+            thickness(kind, _source(origin, height, angles), part, seed, day)
+            for angles in (view, sun)
+        )
+        if kind.ice:
+            ice += seen
+        else:
+            water += seen
+            np.maximum(top, np.float32(height) * (seen > 0), out=top)
+        dimming += _dimming(kind, above, math.cos(math.radians(sun[0])))
+    np.negative(dimming, out=dimming)
+    return Sky(water, ice, top, np.exp(dimming, out=dimming), _haze(origin, seed, day), heights)
 
 
-def reflectance(thickness: FloatArray, mu: float) -> FloatArray:
-    """Return the share of sunlight that a cloud sends back: R = beta tau / (mu + beta tau)."""
-    scattered = np.float32(_BETA) * thickness
-    return scattered / (np.float32(mu) + scattered)
+def reflectance(depth: FloatArray, mu: float) -> FloatArray:
+    """Return the share of light sent back, R = s/(mu + s), by a layer of scattering depth s.
 
-
-def _layer(
-    shape: tuple[int, int], pixel_m: float, rng: np.random.Generator, cover: float
-) -> FloatArray:
-    """Return exp(2 excess) - 1 of a Gaussian field above the threshold that gives the cover.
-
-    Spectrum k^-8/3, k^-4 below 300 m (recipe of simulation-facts, section 3; derived).
+    Two-stream solution without absorption (Coakley-Chylek; simulation-facts, 3; recalled).
     """
-    factor = max(round(_PIXEL_M / pixel_m), 1)
-    coarse = (-(-shape[0] // factor), -(-shape[1] // factor))
-    size = pixel_m * factor
-    field = noise.fractal(coarse, rng, slope=8 / 3, outer=15_000 / size, inner=300 / size)
-    threshold = np.quantile(field[::2, ::2], 1 - min(max(cover, 0.0), 1.0))
-    excess = np.expm1(np.clip(2 * (field - np.float32(threshold)), 0, 4)).astype("float32")
-    return noise.upsample(excess, factor, shape)
+    return np.asarray(depth / (depth + np.float32(mu)))
+
+
+def displacement(height_m: float, angles: tuple[float, float]) -> tuple[float, float]:
+    """Return how far east and north of a cloud its shadow or image lies, m (facts, section 3).
+
+    Args:
+        height_m: height of the cloud above ground.
+        angles: zenith angle and azimuth of the sun (for the shadow) or satellite, in degrees.
+    """
+    zenith, azimuth = (math.radians(angle) for angle in angles)
+    length = -height_m * min(math.tan(zenith), _STEEPEST)
+    return length * math.sin(azimuth), length * math.cos(azimuth)
+
+
+def _source(grid: GeoBox, height_m: float, angles: tuple[float, float]) -> GeoBox:
+    """Return the window of cloud whose shadow or image falls on a grid."""
+    east, north = displacement(height_m, angles)
+    return zoom.shift(grid, -east, -north)
+
+
+def _dimming(kind: Kind, above: FloatArray, mu: float) -> FloatArray:
+    """Return minus the logarithm of the direct sunlight's share that a layer lets through.
+
+    Under a sheet light of the neighbourhood counts too: two-stream transmission. A single cloud
+    takes all but the forward peak.
+    """
+    if kind.broken:
+        return above * np.float32(_DIRECT_WATER / mu)
+    return np.log1p(above * np.float32((BETA_ICE if kind.ice else BETA_WATER) / mu))
+
+
+def _haze(grid: GeoBox, seed: int, day: int) -> FloatArray:
+    factor = max(160 // round(grid.affine.a), 1)
+    field = zoom.field(grid, factor, seed, "haze", day, slope=3.0, outer_m=60_000)
+    return np.exp(np.float32(_HAZE_SIGMA) * field - np.float32(_HAZE_SIGMA**2 / 2))

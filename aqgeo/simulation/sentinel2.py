@@ -1,55 +1,46 @@
-"""Sentinel-2 L2A scenes of the world, one Cloud-Optimized GeoTIFF a band."""
+"""Sentinel-2 scenes of a world, one Cloud-Optimized GeoTIFF a band, with what is true in them."""
 
-import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from aqgeo.simulation import clouds, noise, sun
-from aqgeo.simulation.clouds import Clouds
+from aqgeo.simulation import atmosphere, clouds, geometry, geotiff, radiometry, sun, zoom
+from aqgeo.simulation.clouds import Sky
+from aqgeo.simulation.geometry import Geometry
+from aqgeo.simulation.land import Land
 from aqgeo.simulation.noise import FloatArray
-from aqgeo.simulation.world import (
-    CROPLAND,
-    DENSE_URBAN,
-    FOREST,
-    GRASS,
-    INDUSTRY,
-    LOOSE_URBAN,
-    PIXEL_M,
-    ROAD,
-    WATER,
-    World,
-)
+from aqgeo.simulation.render import SCL_M, Acquisition, Picture, render
+from aqgeo.simulation.smoke import Source, thickness
+from aqgeo.simulation.spectra import BANDS_L1C, BANDS_L2A, RESOLUTION_M
+from aqgeo.simulation.surface import MARGIN_M, TRUTH_M, Season
+from aqgeo.simulation.world import World
 
+BANDS = {"l1c": BANDS_L1C, "l2a": BANDS_L2A}
+"""Bands by level."""
 BASELINE = "05.10"
-SCALE, OFFSET = 1e-4, -0.1  # (DN - 1000)/10000 from baseline 04.00 on (simulation-facts, section 1)
-BANDS = ("B02", "B03", "B04", "B08")
-_GREEN_CROP, _STUBBLE, _BARE = 9, 10, 11
-# Mean reflectance of B02, B03, B04, B08, spread between pixels (simulation-facts, section 2).
-SPECTRA = {
-    WATER: ((0.045, 0.054, 0.025, 0.008), 0.10),
-    FOREST: ((0.020, 0.045, 0.025, 0.38), 0.15),
-    GRASS: ((0.04, 0.070, 0.055, 0.33), 0.20),
-    LOOSE_URBAN: ((0.065, 0.088, 0.090, 0.26), 0.30),  # half town, half garden
-    DENSE_URBAN: ((0.090, 0.105, 0.130, 0.188), 0.30),
-    INDUSTRY: ((0.153, 0.169, 0.192, 0.270), 0.35),
-    ROAD: ((0.065, 0.075, 0.090, 0.119), 0.20),
-    _GREEN_CROP: ((0.030, 0.059, 0.033, 0.451), 0.15),
-    _STUBBLE: ((0.107, 0.137, 0.161, 0.315), 0.20),
-    _BARE: ((0.096, 0.128, 0.163, 0.231), 0.25),
-}
-_SCL_LAND = {WATER: 6, FOREST: 4, GRASS: 4, _GREEN_CROP: 4}  # all else is 5, not vegetated
-# Thick cloud relative to its mean over the four bands (simulation-facts, section 2; measured).
-_CLOUD_COLOUR = (1.06, 0.99, 0.95, 1.0)
-# Shadow: between diffuse light plus edge light (recalled) and the measured factors of section 2.
-_SHADOW = (0.72, 0.68, 0.62, 0.50)
-_NOISE = 0.0013  # 1 sigma by the signal-to-noise ratio in orbit (simulation-facts, section 1)
-_SHADOW_LIGHT = 0.7  # shadow where less than this of the direct sunlight arrives
+LABELS_NO_DATA = 255
+Look = Callable[[GeoBox], Land]
+"""Gives the land of any window."""
+Sheet = NDArray[np.generic]
+
+
+class Weather(Protocol):
+    """What a scene asks of the weather."""
+
+    def wind(self, when: datetime) -> tuple[float, float]:
+        """Return eastward and northward wind in m/s."""
+        ...
+
+    def aerosol(self, day: date) -> float:
+        """Return aerosol optical thickness at 550 nm."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,105 +50,162 @@ class Scene:
     day: date
     """Date of the overpass, UTC."""
     platform: str
-    """`S2A` or `S2B`."""
+    """`S2A`, `S2B` or `S2C`."""
     cover: float
-    """Fraction of the domain under cloud, 0 to 1."""
+    """Fraction of the sky under cloud, 0 to 1."""
+    regime: str = "cumulus"
+    """Kind of cloud: a key of `cloud_kinds.REGIMES`."""
+    baseline: str = BASELINE
+    """Processing baseline; from 04.00 on numbers carry an offset of 1000."""
 
     def when(self, world: World) -> datetime:
         """Return the instant of the overpass, UTC."""
         return sun.overpass(self.day, *world.lonlat, satellite="sentinel-2")
 
 
-def sky(world: World, scene: Scene) -> Clouds:
-    """Return the true clouds over the world's grid."""
-    angles = sun.position(scene.when(world), *world.lonlat)
-    return clouds.draw(
-        world.seed, scene.day, world.grid.shape.yx, PIXEL_M, cover=scene.cover, sun=angles
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a scene's files hold, and what is true."""
+
+    angles: Geometry
+    """Sun and satellite."""
+    shares: dict[str, float]
+    """Share of each class of the scene classification in percent, by its code as text."""
+    truth: FloatArray
+    """(band, y, x) reflectance under a clear sky on 60 m: bands of L2A, no noise, no smoke."""
+    classes: NDArray[np.uint8]
+    """(y, x) most frequent CloudSEN12 class on 60 m."""
+
+
+def write(
+    world: World,
+    scene: Scene,
+    stems: Mapping[str, Path],
+    *,
+    look: Look,
+    weather: Weather,
+    smoke: Sequence[Source] = (),
+    workers: int = 2,
+) -> Written:
+    """Write `<stem>_<band>.tif` for each level, `<stem>_SCL.tif` of L2A, `<stem>_CLOUD.tif`.
+
+    Bytes do not depend on the number of workers, nor pixels on how large the domain is.
+
+    Args:
+        world: what is seen.
+        scene: when and under which sky.
+        stems: folder and begin of the file names (the folders exist) by what is wanted: `l1c`,
+            `l2a`, `labels` (the true classes on the finest pixels).
+        look: gives the land of a window.
+        weather: its wind moves smoke and clouds, its aerosol dims the view.
+        smoke: where smoke rises and how much.
+        workers: threads.
+    """
+    acquisition = prepare(world, scene, weather, [level for level in BANDS if level in stems])
+    sheets = _sheets(world, stems)
+
+    def fill(window: tuple[slice, slice]) -> None:
+        above, plumes = sky(world, scene, weather, world.grid[window]), None
+        wide = look(zoom.widen(world.grid[window], MARGIN_M // world.pixel_m))
+        if smoke:
+            wind = weather.wind(scene.when(world))
+            plumes = thickness(world.grid[window], smoke, wind, world.seed, acquisition.day)
+        _place(sheets, render(wide, above, plumes, acquisition), window, world.pixel_m)
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(fill, world.blocks()))
+        counts = np.bincount(sheets["l2a", "SCL"].ravel(), minlength=12)
+        truth, classes = sheets.pop(("truth", "truth")), sheets.pop(("truth", "classes"))
+        list(pool.map(lambda key: _write(sheets.pop(key), key, stems, world), list(sheets)))
+    shares = {str(code): 100 * float(n) / counts.sum() for code, n in enumerate(counts)}
+    return Written(acquisition.season.angles, shares, truth, classes)
+
+
+def prepare(
+    world: World, scene: Scene, weather: Weather, levels: Sequence[str] = ("l1c", "l2a")
+) -> Acquisition:
+    """Return what all windows of a scene share."""
+    angles, day = geometry.geometry(world, scene.day), scene.day.toordinal()
+    air = atmosphere.atmosphere(angles.sun[0], angles.view[0], weather.aerosol(scene.day))
+    return Acquisition(
+        world.seed,
+        day,
+        Season.of(world, scene.day, angles),
+        air,
+        radiometry.correction(air, world.seed, day),
+        scene.baseline,
+        levels,
     )
 
 
-def material(world: World) -> NDArray[np.uint8]:
-    """Return (y, x) codes of what is seen: land cover with cropland split by its state."""
-    crop = world.crop + np.uint8(_GREEN_CROP)
-    return np.where(world.land_cover == CROPLAND, crop, world.land_cover)
+def sky(world: World, scene: Scene, weather: Weather, grid: GeoBox) -> Sky:
+    """Return the true sky of a scene over any window of pixels of 10 m times a power of two."""
+    angles, noon = geometry.geometry(world, scene.day), time(12, tzinfo=UTC)
+    return clouds.draw(
+        grid,
+        world.seed,
+        geometry.overpass(world, scene.day),
+        cover=scene.cover,
+        regime=scene.regime,
+        sun=angles.sun,
+        view=angles.view,
+        drift=weather.wind(datetime.combine(scene.day, noon)),
+    )
 
 
-def write(world: World, scene: Scene, folder: Path, stem: str) -> dict[str, float]:
-    """Write `<stem>_<band>.tif` of a scene.
-
-    Returns:
-        Shares of the classes of the scene classification in percent, by class code as text.
-    """
-    seen, air = material(world), sky(world, scene)
-    mu = math.cos(math.radians(sun.position(scene.when(world), *world.lonlat)[0]))
-    up = clouds.reflectance(air.thickness, mu)
-    through = (1 - up) * (1 - clouds.reflectance(air.thickness, 1.0))
-    for number, band in enumerate(BANDS):
-        ground = _ground(world, seen, air.sunlight, number)
-        # Two-stream cloud of reflectance R above the ground (simulation-facts, section 3;
-        # recalled): R + T(sun) T(view) ground / (1 - R ground).
-        rho = up * np.float32(_CLOUD_COLOUR[number]) + through * ground / (1 - up * ground)
-        rng = noise.stream(world.seed, "detector", scene.day.toordinal(), number)
-        rho += np.float32(_NOISE) * rng.standard_normal(rho.shape, dtype="float32")
-        dn = np.clip(np.rint((rho - OFFSET) / SCALE), 1, 65534).astype("uint16")
-        _write_cog(folder / f"{stem}_{band}.tif", dn, world.grid, "AVERAGE")
-    scl = classify(world, scene, seen, air)
-    _write_cog(folder / f"{stem}_SCL.tif", scl, world.grid, "MODE")
-    counts = np.bincount(scl.ravel(), minlength=12)
-    return {str(code): 100 * float(n) / scl.size for code, n in enumerate(counts)}
+def _sheets(world: World, stems: Mapping[str, Path]) -> dict[tuple[str, str], Sheet]:
+    """Return the empty arrays of a whole scene by level and band; memory is taken as they fill."""
+    side = {b: max(m, world.pixel_m) for b, m in RESOLUTION_M.items()}
+    found: dict[tuple[str, str], Sheet] = {
+        (level, band): np.empty(_shape(world, side[band]), "uint16")
+        for level, bands in BANDS.items()
+        if level in stems
+        for band in bands
+    }
+    found["l2a", "SCL"] = np.empty(_shape(world, SCL_M), "uint8")
+    if "labels" in stems:
+        found["labels", "CLOUD"] = np.empty(world.grid.shape, "uint8")
+    found["truth", "truth"] = np.empty((len(BANDS_L2A), *_shape(world, TRUTH_M)), "float32")
+    found["truth", "classes"] = np.empty(_shape(world, TRUTH_M), "uint8")
+    return found
 
 
-def classify(world: World, scene: Scene, seen: NDArray[np.uint8], air: Clouds) -> NDArray[np.uint8]:
-    """Return the scene classification: the truth, with some of Sen2Cor's mistakes.
-
-    Mistakes (simulation-facts, section 1): thin cloud missed, bright roofs taken for cloud, shadow
-    missed or called dark area.
-    """
-    rng = noise.stream(world.seed, "scl", scene.day.toordinal())
-    shape = seen.shape
-    coarse = noise.fractal((-(-shape[0] // 5), -(-shape[1] // 5)), rng, slope=2)
-    doubt = noise.upsample(coarse, 5, (shape[0], shape[1]))
-    lookup = np.full(_BARE + 1, 5, "uint8")
-    for code, scl_code in _SCL_LAND.items():
-        lookup[code] = scl_code
-    scl = lookup[seen]
-    shadow = (air.sunlight < _SHADOW_LIGHT) & (doubt < 1.3)
-    scl[shadow] = np.where(doubt[shadow] < -1.8, 2, 3)
-    scl[(seen == INDUSTRY) & (world.texture > 2.2)] = 8
-    thickness = air.thickness * np.exp(np.float32(0.25) * doubt)
-    for least, code in ((0.15, 7), (0.3, 10), (1.5, 8), (5.0, 9)):
-        scl[thickness > least] = code
-    return scl
+def _shape(world: World, pixel_m: int) -> tuple[int, int]:
+    rows, cols = world.grid.shape
+    return rows * world.pixel_m // pixel_m, cols * world.pixel_m // pixel_m
 
 
-def _ground(world: World, seen: NDArray[np.uint8], sunlight: FloatArray, number: int) -> FloatArray:
-    """Return (y, x) reflectance of the ground in a band, darker in shadow."""
-    mean, spread = np.zeros((2, _BARE + 1), "float32")
-    for code, (spectrum, sigma) in SPECTRA.items():
-        mean[code], spread[code] = spectrum[number] * np.exp(-(sigma**2) / 2), sigma
-    dim = np.float32(_SHADOW[number])
-    lit = dim + (1 - dim) * sunlight
-    return np.asarray(mean[seen] * np.exp(spread[seen] * world.texture) * lit)
+def _place(
+    sheets: dict[tuple[str, str], Sheet],
+    picture: Picture,
+    window: tuple[slice, slice],
+    pixel_m: int,
+) -> None:
+    """Copy a window's results to their place in the scene."""
+    parts: dict[tuple[str, str], Sheet] = {
+        (level, band): data
+        for level, bands in picture.numbers.items()
+        for band, data in bands.items()
+    }
+    parts["l2a", "SCL"], parts["labels", "CLOUD"] = picture.scl, picture.labels
+    parts["truth", "truth"], parts["truth", "classes"] = picture.truth, picture.classes
+    for key, sheet in sheets.items():
+        part = parts[key]
+        size = (window[0].stop - window[0].start) * pixel_m // part.shape[-2]
+        row, col = (side.start * pixel_m // size for side in window)
+        sheet[..., row : row + part.shape[-2], col : col + part.shape[-1]] = part
 
 
-def _write_cog(path: Path, data: NDArray[np.generic], grid: GeoBox, resampling: str) -> None:
-    """Write one band; overviews are averages, or the most frequent class."""
-    rows, cols = grid.shape
-    with rasterio.open(
-        path,
-        "w",
-        driver="COG",
-        width=cols,
-        height=rows,
-        count=1,
-        dtype=data.dtype,
-        nodata=0,
-        crs=str(grid.crs),
-        transform=grid.affine,
-        compress="DEFLATE",
-        level=1,
-        predictor="YES",
-        overview_resampling=resampling,
-        blocksize=512,
-    ) as target:
-        target.write(data, 1)
+def _write(sheet: Sheet, key: tuple[str, str], stems: Mapping[str, Path], world: World) -> None:
+    level, band = key
+    if level not in stems:
+        return
+    stem, whole = stems[level], world.grid
+    grid = zoom.coarsen(whole, whole.shape[0] // sheet.shape[0])
+    geotiff.write(
+        stem.with_name(f"{stem.name}_{band}.tif"),
+        sheet,
+        grid,
+        nodata=LABELS_NO_DATA if level == "labels" else 0,
+        classes=band in ("SCL", "CLOUD"),
+    )
