@@ -16,6 +16,7 @@ from aqgeo.period import Period
 from aqgeo.simulation import land, plan, records, sentinel2, settlements, stations
 from aqgeo.simulation.plan import Settings
 from aqgeo.simulation.sentinel2 import Scene
+from aqgeo.simulation.spectra import BANDS_L2A
 from aqgeo.simulation.survey import Survey
 from aqgeo.simulation.truth import SCENE_PIXEL_M, Truth
 from aqgeo.simulation.weather import Weather
@@ -112,7 +113,7 @@ def _write_scene(
 ) -> list[records.Record]:
     """Write one date of Sentinel-2, tile by tile, and its truth."""
     rows, cols = (n * world.pixel_m // SCENE_PIXEL_M for n in world.grid.shape)
-    ground = np.empty((len(sentinel2.BANDS_L2A), rows, cols), "float32")
+    ground = np.empty((len(BANDS_L2A), rows, cols), "float32")
     classes = np.empty((rows, cols), "uint8")
     found = []
     for number, tile in enumerate(plan.tiles(world.grid)):

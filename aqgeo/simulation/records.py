@@ -10,9 +10,10 @@ import pyproj
 from affine import Affine
 
 from aqgeo import grid as grids
-from aqgeo.simulation import sentinel2, sun
+from aqgeo.simulation import instrument, sun
 from aqgeo.simulation.plan import Settings
-from aqgeo.simulation.sentinel2 import Scene, Written
+from aqgeo.simulation.sentinel2 import BANDS, Scene, Written
+from aqgeo.simulation.spectra import RESOLUTION_M
 from aqgeo.simulation.swath import Swath
 from aqgeo.simulation.world import World
 
@@ -92,8 +93,7 @@ def scene_item(
         "view:sun_elevation": round(90 - zenith, 2),
         "datetime": _time(when),
     }
-    bands = sentinel2.BANDS_L1C if level == "l1c" else sentinel2.BANDS_L2A
-    assets = {_KEYS[b]: _band(world, scene, f"../../{data}/{name}", b) for b in bands}
+    assets = {_KEYS[b]: _band(world, scene, f"../../{data}/{name}", b) for b in BANDS[level]}
     if level == "l2a":
         pixels = {"nodata": 0, "data_type": "uint8", "spatial_resolution": 20}
         assets["scl"] = {
@@ -160,8 +160,8 @@ def tile(lon: float, lat: float) -> str:
 
 
 def _band(world: World, scene: Scene, stem: str, band: str) -> Record:
-    size = sentinel2.resolution_m(band, world.pixel_m)
-    scale, offset = sentinel2.scale_offset(scene.baseline)
+    size = max(RESOLUTION_M[band], world.pixel_m)
+    scale, offset = instrument.QUANTUM, -instrument.QUANTUM * instrument.offset(scene.baseline)
     pixels = {"nodata": 0, "data_type": "uint16", "spatial_resolution": size}
     return {
         "href": f"{stem}_{band}.tif",

@@ -15,7 +15,17 @@ from odc.geo.geobox import GeoBox
 from aqgeo import grid as grids
 from aqgeo.period import Period
 from aqgeo.simulation import (
-    air, clouds, emission, globe, granule, noise, stations, sun, swath, terrain, tropomi,
+    air,
+    clouds,
+    emission,
+    globe,
+    granule,
+    noise,
+    stations,
+    sun,
+    swath,
+    terrain,
+    tropomi,
 )  # fmt: skip
 from aqgeo.simulation.air import Hour
 from aqgeo.simulation.noise import FloatArray

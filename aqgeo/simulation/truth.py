@@ -11,7 +11,7 @@ from odc.geo.geobox import GeoBox
 
 from aqgeo import cube
 from aqgeo.simulation.noise import FloatArray
-from aqgeo.simulation.sentinel2 import BANDS_L2A
+from aqgeo.simulation.spectra import BANDS_L2A
 from aqgeo.simulation.world import World
 
 SCENE_PIXEL_M = 60
