@@ -33,9 +33,11 @@ def simulate(
     key = {"stage": "simulate", "period": str(span), "grids": grids, "seed": seed, "days": days}
     with work.build(target, key) as build:
         if build is not None:
+            folder = build.path / "archive"
+            folder.mkdir()
             try:
                 summary = archive.write_archive(
-                    place, span, build.path, seed=seed, days=days, progress=log.info
+                    place, span, folder, seed=seed, days=days, progress=log.info
                 )
             except (RasterioError, rasterio._err.CPLE_BaseError, RuntimeError) as err:
                 # GDAL and netCDF tell a full disk in words of their own.
@@ -44,4 +46,4 @@ def simulate(
                     "its folder, or choose another --out"
                 ) from err
             build.provenance |= {"stage": "simulate", "simulated": True, **summary}
-    return target / "catalog.json"
+    return target / "archive" / "catalog.json"
