@@ -42,7 +42,7 @@ def text(card: Scorecard) -> str:
     """Return all tables for a terminal."""
     lines = [_heading(card), SIMULATED]
     for table in card.tables:
-        lines += ["", _columns(table), *_body(table)]
+        lines += ["", *_lines(table)]
     return "\n".join(lines) + "\n"
 
 
@@ -93,20 +93,29 @@ def _unit(name: str, unit: str) -> str:
     return name if unit == "1" else f"{name} [{unit}]"
 
 
-def _columns(table: Table) -> str:
-    names = "".join(f"{_unit(name, unit):>17}" for name, unit in table.units.items())
-    return f"{table.title:40}{'':24}{'n':>9}{names}"
-
-
-def _body(table: Table) -> Iterator[str]:
+def _lines(table: Table) -> Iterator[str]:
+    """Yield a table's heading, rows and reasons, in columns as wide as they need to be."""
+    counted = any(row.n is not None for row in table.rows)
+    names = [_unit(name, unit) for name, unit in table.units.items()]
+    grid = [[table.title, "", *(["n"] if counted else []), *names]]
+    grid += [[f"  {cell}" if not i else cell for i, cell in enumerate(_cells(row, table, counted))]
+             for row in table.rows]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+    for line in grid:
+        words = [f"{cell:{w}}" for cell, w in zip(line[:2], widths[:2], strict=True)]
+        words += [f"{cell:>{w}}" for cell, w in zip(line[2:], widths[2:], strict=True)]
+        yield "  ".join(words).rstrip()
     if table.why:
         yield f"  not measured: {table.why}"
-    for row in table.rows:
-        numbers = "".join(f"{number(row.values.get(name)):>17}" for name in table.units)
-        count = "" if row.n is None else str(row.n)
-        yield f"  {row.what:38}{row.method:24}{count:>9}{numbers}"
     for why in _reasons(table.rows):
         yield f"  -: {why}"
+
+
+def _cells(row: Row, table: Table, counted: bool) -> list[str]:
+    """Return a row as text; empty where the row has no such number, a dash where it is missing."""
+    count = [] if not counted else ["" if row.n is None else str(row.n)]
+    numbers = [number(row.values[name]) if name in row.values else "" for name in table.units]
+    return [row.what, row.method, *count, *numbers]
 
 
 def _reasons(rows: Iterable[Row]) -> list[str]:
@@ -120,10 +129,7 @@ def _reasons(rows: Iterable[Row]) -> list[str]:
 
 def _headlines(table: Table) -> Iterator[str]:
     shown = [row for row in table.rows if row.headline]
-    for row in shown:
-        if row.method != ESTIMATE:
-            continue
-        told = [f"{name} {number(value)}" for name, value in row.values.items()]
+    for row in (row for row in shown if row.method == ESTIMATE):
         key = _key(row)
         others = [
             f"{other.method} {number(other.values[key])}"
@@ -131,8 +137,17 @@ def _headlines(table: Table) -> Iterator[str]:
             if other.what == row.what and other.method != ESTIMATE and key in other.values
         ]
         beside = f" ({key}: {', '.join(others)})" if others else ""
-        what = row.what if row.what.startswith("surface NO2") else f"{table.title}, {row.what}"
-        yield f"  {what:52} {', '.join(told)}{beside}"
+        yield f"  {f'{table.title}, {row.what}':48} {_told(row, table)}{beside}"
+
+
+def _told(row: Row, table: Table) -> str:
+    """Return a row's numbers by name; a unit stands with the first number that has it."""
+    words, before = [], {"1"}
+    for name, value in row.values.items():
+        unit = table.units[name]
+        words.append(f"{name} {number(value)}" + ("" if unit in before else f" {unit}"))
+        before.add(unit)
+    return ", ".join(words)
 
 
 def _key(row: Row) -> str:
@@ -145,26 +160,23 @@ def _section(table: Table) -> str:
     if table.why:
         lost = f'<p class="lost">Not measured: {escape(table.why)}</p>'
         return f"<section><h2>{escape(table.title)}</h2>{lost}{note}</section>"
-    names = "".join(f"<th>{escape(_unit(*pair))}</th>" for pair in table.units.items())
-    lines = "".join(_line(row, table) for row in table.rows)
-    reasons = "".join(f"<li>–: {escape(why)}</li>" for why in _reasons(table.rows))
+    counted = any(row.n is not None for row in table.rows)
+    names = [_unit(*pair) for pair in table.units.items()]
+    head = "".join(f"<th>{escape(name)}</th>" for name in [*(["n"] if counted else []), *names])
+    lines = "".join(_line(row, table, counted) for row in table.rows)
+    reasons = "".join(f"<li>-: {escape(why)}</li>" for why in _reasons(table.rows))
     return (
         f'<section><h2>{escape(table.title)}</h2><div class="wide"><table><thead><tr>'
-        f'<th class="t">What</th><th class="t">By</th><th>n</th>{names}</tr></thead>'
+        f'<th class="t">What</th><th class="t">By</th>{head}</tr></thead>'
         f"<tbody>{lines}</tbody></table></div>{note}<ul>{reasons}</ul></section>"
     )
 
 
-def _line(row: Row, table: Table) -> str:
+def _line(row: Row, table: Table, counted: bool) -> str:
     look = ' class="own"' if row.method == ESTIMATE else ""
-    count = "" if row.n is None else str(row.n)
-    numbers = "".join(
-        f"<td>{number(row.values.get(name)).replace('-', '–')}</td>" for name in table.units
-    )
-    return (
-        f'<tr{look}><td class="t">{escape(row.what)}</td><td class="t">{escape(row.method)}</td>'
-        f"<td>{count}</td>{numbers}</tr>"
-    )
+    what, method, *numbers = _cells(row, table, counted)
+    words = "".join(f'<td class="t">{escape(word)}</td>' for word in (what, method))
+    return f"<tr{look}>{words}{''.join(f'<td>{cell}</td>' for cell in numbers)}</tr>"
 
 
 def _figure(figure: Figure) -> str:

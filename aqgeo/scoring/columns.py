@@ -12,8 +12,9 @@ from aqgeo.scoring import fields, matching
 
 _MICRO = 1e6  # mol to µmol
 UNIT = "µmol m-2"
-# A granule's time is the begin of its orbit or its pass over the region; an orbit takes 101 min.
-_SAME_ORBIT = np.timedelta64(60, "m")
+# A granule's time is the begin of its orbit, or later as far as its pass over the region; an orbit
+# takes 101.5 min (Sentinel-5P: 227 orbits in 16 days). Clocks may differ by a minute.
+_ORBIT, _CLOCK = np.timedelta64(101, "m"), np.timedelta64(1, "m")
 COLUMNS = Table(
     "columns",
     "NO2 column",
@@ -112,7 +113,7 @@ def _sigma(name: str, made: xr.Dataset, true: np.ndarray) -> list[Row]:
 
 def _truth(orbits: xr.Dataset, truth: xr.Dataset, where: GeoBox) -> Truth:
     """Return the truth's means on a grid, one overpass at a time."""
-    times = matching.nearest_times(orbits.time.values, truth.time.values, _SAME_ORBIT)
+    times = matching.first_times(orbits.time.values - _CLOCK, truth.time.values, _ORBIT)
     why = _unmatched(times)
     total, used, weights = np.zeros((3, *where.shape.yx))
     for number in range(truth.sizes["time"]):
@@ -132,5 +133,5 @@ def _unmatched(times: list[int]) -> str:
     if -1 in times:
         return "an orbit used is no overpass of the truth"
     if len(set(times)) < len(times):
-        return "two orbits used are nearest to the same overpass of the truth"
+        return "two orbits used are the same overpass of the truth"
     return ""

@@ -32,7 +32,7 @@ def size_classes(gaps: np.ndarray, pixel_km2: float) -> np.ndarray:
 
 
 def similarity(one: np.ndarray, two: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Return the (y, x) structural similarity of two images, from pixels inside gaps only.
+    """Return the structural similarity of two images at the pixels inside gaps, and from them only.
 
     Each pixel inside is the centre of a Gaussian window; pixels outside weigh nothing in it.
 
@@ -42,13 +42,13 @@ def similarity(one: np.ndarray, two: np.ndarray, inside: np.ndarray) -> np.ndarr
         inside: (y, x) True where pixels count.
 
     Returns:
-        (y, x) float64, -1 to 1; NaN outside.
+        (n,) float64, -1 to 1, for the n pixels inside in the order of the rows.
     """
-    weight = _smooth(inside.astype("float64"))
+    weight = _smooth(inside.astype("float64"))[inside]
 
     def mean(values: np.ndarray) -> np.ndarray:
-        total = _smooth(np.where(inside, values, 0).astype("float64"))
-        return np.divide(total, weight, out=np.full(total.shape, np.nan), where=inside)
+        found: np.ndarray = _smooth(values)[inside] / weight
+        return found
 
     a, b = (np.where(inside, v, 0).astype("float64") for v in (one, two))
     mean_a, mean_b = mean(a), mean(b)

@@ -50,6 +50,21 @@ def nearest_times(wanted: np.ndarray, times: np.ndarray, within: np.timedelta64)
     return found
 
 
+def first_times(wanted: np.ndarray, times: np.ndarray, span: np.timedelta64) -> list[int]:
+    """Return the index of the first time that is not before each wanted one; -1 if it is too late.
+
+    Args:
+        wanted: (n,) datetime64.
+        times: (m,) datetime64, ascending.
+        span: how long after the wanted one a time may be.
+    """
+    places = np.searchsorted(times, wanted)
+    return [
+        int(place) if place < len(times) and times[place] - instant <= span else -1
+        for place, instant in zip(places, wanted, strict=True)
+    ]
+
+
 def centres(where: GeoBox) -> np.ndarray:
     """Return (y times x, 2) centres of a grid's pixels in its CRS, row by row."""
     rows, cols = where.shape

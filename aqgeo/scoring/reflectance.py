@@ -16,9 +16,9 @@ CLEAR, THICK, THIN, SHADOW = 0, 1, 2, 3
 NAMES = {CLEAR: "clear", THICK: "thick cloud", THIN: "thin cloud", SHADOW: "cloud shadow"}
 _COLOURS = {CLEAR: "#c9b99a", THICK: "#ffffff", THIN: "#9ecae1", SHADOW: "#30363d"}
 _MISTAKES = {
-    0: ("right", "#e8e8e8"),
-    1: ("not clear, taken for clear", "#d55e00"),
-    2: ("clear, taken for not clear", "#0072b2"),
+    0: ("right", "#f4f4f4"),
+    1: ("missed, taken for clear", "#d55e00"),
+    2: ("false, is clear", "#0072b2"),
     3: ("another class", "#e69f00"),
 }
 # Scenes of one day lie seconds apart; those of two satellites a day or more.
@@ -148,7 +148,8 @@ def _ratios(one: classes.ClassScores) -> dict[str, float]:
 def _balanced(name: str, counts: np.ndarray, ratios: dict[str, float]) -> Row:
     values = {**ratios, "BOA": classes.balanced_accuracy(counts)}
     why = "" if np.isfinite(values["BOA"]) else "the truth lacks a class"
-    return scores.row(name, ESTIMATE, int(counts.sum()), values, why=why, headline=True)
+    shown = not name.startswith("usable")
+    return scores.row(name, ESTIMATE, int(counts.sum()), values, why=why, headline=shown)
 
 
 def _confusion(counts: np.ndarray) -> Table:
@@ -189,7 +190,7 @@ class _GapSums:
         for m, estimate in enumerate(found):
             squares = ((estimate - truth)[:, both].astype("float64") ** 2).mean(axis=0)
             pairs = zip(estimate, truth, strict=True)
-            similar = np.mean([gaps.similarity(e, t, both)[both] for e, t in pairs], axis=0)
+            similar = np.mean([gaps.similarity(e, t, both) for e, t in pairs], axis=0)
             angles = gaps.spectral_angle(estimate[:, both], truth[:, both])
             known = np.isfinite(angles)
             self.squares[m] += np.bincount(chosen, squares, size)

@@ -158,7 +158,8 @@ def _row(what: str, method: str, true: np.ndarray, found: np.ndarray, *, why: st
     if what.endswith("stations") and method == _MEAN:
         # The mean of the others falls as a station rises: its R is -1 and says nothing.
         values["R"], why = np.nan, why or "R says nothing of a mean of the other stations"
-    return scores.row(what, method, one.n, values, why=why, headline=True)
+    shown = what.startswith(("all", "cells", "background"))
+    return scores.row(what, method, one.n, values, why=why, headline=shown)
 
 
 def _sigma_rows(
@@ -212,7 +213,7 @@ _AQI_COLOURS = ("#50F0E6", "#50CCAA", "#F0E641", "#FF5050", "#960032", "#7D2181"
 _STEPS = {
     98: ("2 or more below", "#2166ac"),
     99: ("one below", "#92c5de"),
-    100: ("right", "#e8e8e8"),
+    100: ("right", "#f4f4f4"),
 }
 _STEPS |= {101: ("one above", "#f4a582"), 102: ("2 or more above", "#b2182b")}
 
