@@ -94,7 +94,7 @@ def steps(
     published = tuple(f"publish-{product.name}" for product in wanted)
     chain.append(Step("validate", validate, place, published))
     if before:  # only a simulated world has a truth to compare with
-        chain.append(Step("score", score, place, ("validate",)))
+        chain.append(Step("score", score, {**place, "stages": sorted(stages)}, ("validate",)))
     return chain
 
 

@@ -1,7 +1,7 @@
 """Stage score: the products of a simulated region compared with the truth."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from pipelines.workspace import Workspace, read_provenance
 PAGE, CONTENT = "scorecard.html", "scorecard.json"
 # Stages whose results are compared, with what each one is compared in.
 _COLUMN, _CLEAN, _FINE, _SURFACE = "ingest-sentinel-5p-l2-no2", "clean", "enhance", "estimate"
+PRODUCTS = (_COLUMN, _CLEAN, _FINE, _SURFACE)
 _SIGMA = Table(
     "sigma",
     "Does sigma hold",
@@ -36,13 +37,14 @@ _PERFORMANCE = Table(
 )
 
 
-def score(work: Workspace, region: str, period: str) -> Path:
+def score(work: Workspace, region: str, period: str, *, stages: Collection[str] = PRODUCTS) -> Path:
     """Compare a run's products with the truth of its simulated world; return the folder.
 
     Args:
         work: the output folder.
         region: name of a region.
         period: span of the products.
+        stages: names of the stages to compare, where they have a result.
 
     Raises:
         WorkspaceError: there is no truth of this run, no product, or a product is of another
@@ -50,7 +52,7 @@ def score(work: Workspace, region: str, period: str) -> Path:
     """
     span = Period.parse(period)
     title, world = work.region(region).title, _world(work, region, span)
-    told = _products(work, region, span, world["key"])
+    told = _products(work, region, span, stages, archive=world["key"])
     performance = _performance(work, region, span)
     key = {"stage": "score", "truth": world["key"], "title": title}
     key["inputs"] = {name: about["key"] for name, about in told.items()}
@@ -107,13 +109,13 @@ def _world(work: Workspace, region: str, span: Period) -> dict[str, Any]:
 
 
 def _products(
-    work: Workspace, region: str, span: Period, archive: str
+    work: Workspace, region: str, span: Period, stages: Collection[str], *, archive: str
 ) -> dict[str, dict[str, Any]]:
     """Return the provenance of each result at hand that can be compared."""
     told = {
         name: read_provenance(work.stage(region, span, name))
-        for name in (_COLUMN, _CLEAN, _FINE, _SURFACE)
-        if work.stage(region, span, name).is_dir()
+        for name in PRODUCTS
+        if name in stages and work.stage(region, span, name).is_dir()
     }
     if not told:
         raise WorkspaceError(

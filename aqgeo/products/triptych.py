@@ -51,6 +51,7 @@ def picture(view: View) -> bytes:
             _values(figure, axes, bar, thin, view, is_error=name == "Error")
         if not number:
             axes.set_xlabel(_scale(view), fontsize=9, loc="left", labelpad=3)
+    figure.text(1 - _GAP / size[0], 1 - 14 / size[1], "simulated data", ha="right", fontsize=9)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()

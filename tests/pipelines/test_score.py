@@ -136,10 +136,10 @@ class Hand:
         path = self.stage("estimate", composite=cube.make(variables, SPAN.time, grid(1000)))
         self.stations.to_parquet(path / "stations.parquet")
 
-    def score(self) -> dict[str, Any]:
+    def score(self, **how: Any) -> dict[str, Any]:
         from pipelines import score
 
-        return score.scores_of(score.score(self.work, REGION, str(SPAN)))
+        return score.scores_of(score.score(self.work, REGION, str(SPAN), **how))
 
 
 def rows(content: dict[str, Any], name: str, method: str = "aqgeo") -> dict[str, dict[str, Any]]:
@@ -296,6 +296,9 @@ def test_products_of_another_archive_are_refused(archive: str | None, tmp_path: 
     with pytest.raises(WorkspaceError, match="enhance is not of the archive that the truth"):
         hand.score()
     assert not hand.work.scores(REGION, SPAN).exists()
+    content = hand.score(stages=["clean"])
+    assert content["tables"]["clouds"]["rows"]
+    assert content["tables"]["columns"]["why"]
 
 
 def test_a_damaged_truth_is_told(tmp_path: Path) -> None:
