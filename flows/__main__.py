@@ -29,6 +29,15 @@ def _run(region: str, period: str, out: str) -> list[str]:
     return regional_map(region, period, out=out)
 
 
+def _tell_scores(paths: list[str]) -> None:
+    """Write the short form of the scorecard, where there is one, to stderr."""
+    from pipelines import score
+
+    for path in map(Path, paths):
+        if path.name == score.PAGE:
+            sys.stderr.write(score.short(path.parent))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m flows", description=__doc__)
     parser.add_argument("region")
@@ -40,4 +49,5 @@ if __name__ == "__main__":
     except AqgeoError as err:
         sys.stderr.write(f"aqgeo: {' '.join(str(err).split())}\n")
         sys.exit(2)
+    _tell_scores(paths)
     sys.stdout.write("".join(f"{path}\n" for path in paths))

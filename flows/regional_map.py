@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 
 from aqgeo.errors import AqgeoError
-from pipelines import chain
+from pipelines import chain, score
 from pipelines.cluster import Cluster
 from pipelines.workspace import Workspace
 
@@ -64,6 +64,12 @@ def regional_map(
     for name, path in results.items():
         if name.startswith("publish-"):
             _show(region, span, name.removeprefix("publish-"), path)
+    if "score" in results:
+        create_markdown_artifact(
+            key=f"{region}-scorecard".replace("_", "-"),
+            description=f"Scorecard of {region}, {span}",
+            markdown=f"```\n{score.short(results['score'])}```",
+        )
     return [os.path.relpath(path) for path in chain.made(work, results)]
 
 

@@ -14,6 +14,7 @@ from pipelines.enhance import enhance
 from pipelines.estimate import estimate
 from pipelines.ingest import GRIDS, ingest
 from pipelines.publish import publish
+from pipelines.score import score
 from pipelines.simulate import simulate
 from pipelines.validate import validate
 from pipelines.workspace import Workspace
@@ -74,7 +75,8 @@ def steps(
     place = {"work": work, "region": region, "period": period}
     chain: list[Step] = []
     before: tuple[str, ...] = ()
-    if archive is None and catalog == work.simulated_archive(region, span) / "catalog.json":
+    simulated = work.simulated_archive(region, span) / "archive" / "catalog.json"
+    if archive is None and catalog == simulated:
         chain.append(Step("simulate", simulate, place))
         before = ("simulate",)
     stages = _needed(product.stage for product in wanted)
@@ -90,7 +92,10 @@ def steps(
         how = {**place, "product": product.name}
         chain.append(Step(f"publish-{product.name}", publish, how, (product.stage,)))
     published = tuple(f"publish-{product.name}" for product in wanted)
-    return [*chain, Step("validate", validate, place, published)]
+    chain.append(Step("validate", validate, place, published))
+    if before:  # only a simulated world has a truth to compare with
+        chain.append(Step("score", score, {**place, "stages": sorted(stages)}, ("validate",)))
+    return chain
 
 
 def run(chain: Iterable[Step]) -> dict[str, Path]:
@@ -99,10 +104,11 @@ def run(chain: Iterable[Step]) -> dict[str, Path]:
 
 
 def made(work: Workspace, results: Mapping[str, Path]) -> list[Path]:
-    """Return the files that people open: COGs, the report, the catalog."""
+    """Return the files that people open: COGs, the scorecard if any, the report, the catalog."""
     maps = [path for name, path in results.items() if name.startswith("publish-")]
     cogs = [cog for path in maps for cog in sorted(path.glob("*.tif"))]
-    return [*cogs, results["validate"] / "report.html", work.maps / "catalog.json"]
+    cards = [results["score"] / "scorecard.html"] if "score" in results else []
+    return [*cogs, *cards, results["validate"] / "report.html", work.maps / "catalog.json"]
 
 
 def _needed(stages: Iterable[str]) -> set[str]:

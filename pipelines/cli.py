@@ -242,6 +242,16 @@ def validate(region: Region, period: Period, out: Out = WORK, json_file: Json = 
     _tell([path / "report.html"], json_file, {"validation": validate.scores(path)})
 
 
+@app.command()
+def score(region: Region, period: Period, out: Out = WORK, json_file: Json = None) -> None:
+    """Compare a simulated region's products with the truth: tables and maps."""
+    from pipelines import score
+
+    path = score.score(_workspace(out), region, period)
+    sys.stderr.write(score.table(path))
+    _tell([path / "scorecard.html"], json_file, {"scorecard": score.scores_of(path)})
+
+
 @app.command("map")
 def map_(
     region: Region,

@@ -157,8 +157,10 @@ def _predict_block(block: np.ndarray, *, model: concentration.Model) -> np.ndarr
 def _provenance(
     told: list[dict[str, Any]], model: concentration.Model, table: gpd.GeoDataFrame, standard: str
 ) -> dict[str, Any]:
+    archives = {t.get("archive") for t in told}
     return {
         "stage": "estimate",
+        "archive": archives.pop() if len(archives) == 1 else None,
         "simulated": any(t["simulated"] for t in told),
         "attribution": "; ".join(dict.fromkeys(t["attribution"] for t in told)),
         "inputs": [name for t in told for name in t["inputs"]],

@@ -17,7 +17,7 @@ from aqgeo.gridding import binning
 from aqgeo.period import Period
 from aqgeo.sources import s5p, sentinel2, stac, stations
 from pipelines.cluster import Cluster, track
-from pipelines.workspace import Build, Workspace, file_key
+from pipelines.workspace import Build, Workspace, archive_key, file_key
 
 BANDS = ("B02", "B03", "B04", "B08")
 # Grid of the region that each collection is brought onto; those that are read fastest come first,
@@ -72,6 +72,7 @@ def ingest(
         if build is not None:
             build.provenance |= {
                 "stage": f"ingest-{collection}",
+                "archive": archive_key(catalog),
                 "simulated": any(item.properties.get("aqgeo:simulated") for item in items),
                 "attribution": stac.credit(items),
                 "inputs": [item.id for item in items],

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import aqgeo
 from aqgeo import catalog
 from aqgeo.errors import CatalogError, WorkspaceError
 from aqgeo.period import Period
+from pipelines.meter import Meter
 
 log = logging.getLogger(__name__)
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -81,8 +81,12 @@ class Workspace:
         return self.root / entry.href.format(region=region, period=period.slug)
 
     def simulated_archive(self, region: str, period: Period) -> Path:
-        """Return the folder of a region's simulated archive."""
-        return self.root / "archive" / region / period.slug
+        """Return the folder of a region's simulated archive and its truth."""
+        return self.root / "simulated" / region / period.slug
+
+    def truth(self, region: str, period: Period) -> Path:
+        """Return the folder of what is true in a region's simulated world."""
+        return self.simulated_archive(region, period) / "truth"
 
     def stage(self, region: str, period: Period, stage: str) -> Path:
         """Return the folder of a stage's result.
@@ -104,6 +108,10 @@ class Workspace:
     def report(self, region: str, period: Period) -> Path:
         """Return the folder of a region's report."""
         return self.root / "reports" / region / period.slug
+
+    def scores(self, region: str, period: Period) -> Path:
+        """Return the folder of a region's scorecard."""
+        return self.root / "scores" / region / period.slug
 
     @contextmanager
     def build(self, target: Path, key: Mapping[str, Any]) -> Iterator[Build | None]:
@@ -132,11 +140,17 @@ class Workspace:
                 return
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir()
-            build, start = Build(part), time.perf_counter()
+            build = Build(part)
             log.info("%s ...", self._name(target))
             try:
-                yield build
+                with Meter() as meter:
+                    yield build
+                told = meter.read()
                 about = {**build.provenance, "key": digest, "files": _sizes(part)}
+                about["performance"] = told
+                if target.is_relative_to(self.maps):
+                    # What is published does not tell how fast it was made.
+                    del about["performance"]
                 _write_json(part / PROVENANCE, about)
                 _flush(part)
             except BaseException:
@@ -148,7 +162,7 @@ class Workspace:
             part.rename(target)
             shutil.rmtree(old, ignore_errors=True)
             _flush_folder(target.parent)
-            log.info("%s made in %.1f s", self._name(target), time.perf_counter() - start)
+            log.info("%s made in %.1f s", self._name(target), told["seconds"])
 
     def _name(self, target: Path) -> str:
         return str(target.relative_to(self.root))
@@ -172,6 +186,20 @@ def read_provenance(target: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise WorkspaceError(f"{target} is damaged: delete it and run again")
     return found
+
+
+def archive_key(catalog: Path) -> str | None:
+    """Return the key of the simulated archive that a catalog belongs to; None of any other one.
+
+    Args:
+        catalog: a static STAC catalog, or its folder.
+    """
+    folder = catalog.resolve() if catalog.is_dir() else catalog.resolve().parent
+    try:
+        told = read_provenance(folder.parent)
+    except WorkspaceError:
+        return None
+    return told.get("key") if told.get("stage") == "simulate" else None
 
 
 def file_key(path: Path) -> list[Any]:

@@ -38,7 +38,7 @@ class Demo(NamedTuple):
 
     @property
     def archive(self) -> Path:
-        return self.out / "archive" / "demo" / PERIOD
+        return self.out / "simulated" / "demo" / PERIOD / "archive"
 
     @property
     def stages(self) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CORE = {"errors", "period", "grid", "cube", "patches", "batch", "catalog", "aqi"}
+CORE = {"errors", "period", "grid", "cube", "patches", "batch", "catalog", "aqi", "scores"}
 # Rooms that may use another room.
 BETWEEN = {("sources", "gridding"), ("processing", "models"), ("processing", "gridding")}
 BETWEEN |= {("training", "models"), ("training", "datasets")}
@@ -15,6 +15,7 @@ BETWEEN |= {("training", "models"), ("training", "datasets")}
 SHARED = {
     "sources": {"stac"},
     "products": {"stac_items"},
+    "scoring": {"classes", "fields", "gaps", "matching", "rules"},
     "simulation": {
         *("noise", "sun", "weather", "world", "roads", "air", "clouds", "swath"),
         *("granule_layout", "sentinel2", "tropomi", "stations", "records"),

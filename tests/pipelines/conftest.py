@@ -26,7 +26,7 @@ class Made(NamedTuple):
     def archive(self) -> Path:
         from aqgeo.period import Period
 
-        return self.work.simulated_archive("small", Period.parse(PERIOD))
+        return self.work.simulated_archive("small", Period.parse(PERIOD)) / "archive"
 
 
 class Told(NamedTuple):

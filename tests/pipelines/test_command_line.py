@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-VERBS = "simulate ingest clean enhance estimate publish validate map".split()
+VERBS = "simulate ingest clean enhance estimate publish validate score map".split()
 HEAVY = {"xarray", "dask", "distributed", "prefect", "torch", "rasterio", "geopandas", "sklearn"}
 # Answers help in a process of its own, then names the heavy libraries that it has loaded.
 HELP = f"""
@@ -54,8 +54,9 @@ def test_no_verb_at_all_is_an_error(aqgeo: Callable[..., Any], tell: Callable[..
 def test_map_prints_the_paths_that_people_open_and_nothing_else(demo: Any) -> None:
     paths = [demo.out / line for line in demo.printed]
     assert all(path.is_file() for path in paths)
-    assert len(paths) == len(set(paths)) == 13
-    assert [path.name for path in paths if path.suffix != ".tif"] == ["report.html", "catalog.json"]
+    assert len(paths) == len(set(paths)) == 14
+    others = [path.name for path in paths if path.suffix != ".tif"]
+    assert others == ["scorecard.html", "report.html", "catalog.json"]
     found = {path for path in (demo.out / "maps").rglob("*.tif")}
     assert found == {path for path in paths if path.suffix == ".tif"}
 
@@ -79,6 +80,7 @@ def test_the_summary_of_a_map_holds_paths_provenance_and_scores(demo: Any) -> No
         ["estimate"],
         ["publish", "--product", "no2_surface"],
         ["validate"],
+        ["score"],
     ],
     ids=lambda words: words[0],
 )

@@ -1,0 +1,1 @@
+"""Products compared with the known truth of a simulated world."""
