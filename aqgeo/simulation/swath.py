@@ -1,6 +1,7 @@
 """Where and when TROPOMI looks: the swaths of its orbit."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -28,6 +29,7 @@ _DEG_PER_ORBIT = 360 * PERIOD_S / 86_400  # the orbit keeps its angle to the mea
 # Argument of latitude, degrees, where the scan begins: moves with the sun (fit to the same files).
 _SCAN_BEGIN, _SCAN_PER_DECLINATION = -100.5, 1.03
 _SHORT_LINES = datetime(2019, 8, 6, tzinfo=UTC)  # .84 s since then, 1.08 s before (section 4)
+_MAKING = timedelta(days=2, hours=9)  # from the begin of an orbit to its product
 _DARK = 88.0  # zenith angle of the sun above which there is no product (processing.szaMax)
 _LATTICE = 17  # points along the side of a box when orbits are searched
 
@@ -84,24 +86,22 @@ class Swath:
     @property
     def orbit_start(self) -> datetime:
         """Begin of the orbit, on the night side."""
-        return scan_start(self.orbit) - timedelta(seconds=LEAD_S)
+        return orbit_start(self.orbit)
 
     @property
     def orbit_end(self) -> datetime:
         """End of the orbit, which is the begin of the next."""
-        return scan_start(self.orbit + 1) - timedelta(seconds=LEAD_S)
+        return orbit_start(self.orbit + 1)
 
     @property
     def made(self) -> datetime:
         """When the simulated product would have been made."""
-        return self.orbit_start + timedelta(days=2, hours=9)
+        return self.orbit_start + _MAKING
 
     @property
     def name(self) -> str:
         """File name in the official form, without suffix."""
-        times = (t.strftime("%Y%m%dT%H%M%S") for t in (self.orbit_start, self.orbit_end, self.made))
-        begin, end, made = times
-        return f"S5P_OFFL_L2__NO2____{begin}_{end}_{self.orbit:05d}_03_020600_{made}"
+        return name(self.orbit)
 
     @property
     def node_lon(self) -> float:
@@ -165,12 +165,36 @@ def whole(orbit: int) -> Swath:
     return _cut(orbit, np.zeros(2, int), np.array([lines(line_s(orbit)), PIXELS]))
 
 
+def locate(orbit: int, points: Array) -> tuple[Array, Array]:
+    """Return lines and pixels (n,) of an orbit at (n, 2) lon and lat; 0.5 is a centre.
+
+    Lines are outside the scan, or pixels outside 0 to 450, where the orbit does not see a point.
+    """
+    at, pixels = _locate(np.array([orbit]), points)
+    return at[0], pixels[0]
+
+
 def orbits_of(day: date) -> range:
     """Return the orbits whose scan begins on a UTC day: 14 or 15."""
-    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    near = _ANCHOR + math.floor((midnight - _NODE).total_seconds() / PERIOD_S)
-    on = [n for n in range(near - 2, near + 18) if scan_start(n).date() == day]
-    return range(on[0], on[-1] + 1)
+    return _orbits(day, scan_start, scan_start)
+
+
+def orbits_seen(day: date) -> range:
+    """Return the orbits of which any part is on a UTC day: 15 or 16."""
+    return _orbits(day, orbit_start, lambda n: orbit_start(n + 1))
+
+
+def name(orbit: int) -> str:
+    """Return the file name of an orbit in the official form, without suffix."""
+    begin = orbit_start(orbit)
+    moments = (begin, orbit_start(orbit + 1), begin + _MAKING)
+    start, end, made = (t.strftime("%Y%m%dT%H%M%S") for t in moments)
+    return f"S5P_OFFL_L2__NO2____{start}_{end}_{orbit:05d}_03_020600_{made}"
+
+
+def orbit_start(orbit: int) -> datetime:
+    """Return the begin of an orbit, on the night side."""
+    return scan_start(orbit) - timedelta(seconds=LEAD_S)
 
 
 def node_time(orbit: int) -> datetime:
@@ -185,6 +209,12 @@ def scan_start(orbit: int) -> datetime:
     return node + timedelta(seconds=begin / 360 * PERIOD_S)
 
 
+def scan_end(orbit: int) -> datetime:
+    """Return the end of the last scanline of an orbit."""
+    seconds = line_s(orbit)
+    return scan_start(orbit) + timedelta(seconds=lines(seconds) * seconds)
+
+
 def line_s(orbit: int) -> float:
     """Return the seconds from scanline to scanline of an orbit."""
     return 0.84 if scan_start(orbit) >= _SHORT_LINES else 1.08
@@ -193,6 +223,16 @@ def line_s(orbit: int) -> float:
 def lines(seconds: float) -> int:
     """Return the scanlines of a whole orbit (simulation-facts, section 4)."""
     return 4172 if seconds < 1 else 3244
+
+
+def _orbits(
+    day: date, begin: Callable[[int], datetime], end: Callable[[int], datetime]
+) -> range:
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    near = _ANCHOR + math.floor((midnight - _NODE).total_seconds() / PERIOD_S)
+    numbers = range(near - 2, near + 18)
+    on = [n for n in numbers if begin(n).date() <= day <= end(n).date()]
+    return range(on[0], on[-1] + 1)
 
 
 def _cut(orbit: int, low: NDArray[Any], high: NDArray[Any]) -> Swath:
@@ -270,7 +310,7 @@ def _angle(pixels: Array) -> Array:
 
 
 def _lattice(bbox: BBox, margin_km: float) -> Array:
-    """Return (n, 2) lon and lat of points all over a box and its margin, the centre in the middle."""
+    """Return (n, 2) lon and lat of points all over a box and its margin, its centre half way."""
     west, south, east, north = bbox
     up = margin_km / 111.2
     south, north = max(south - up, -90.0), min(north + up, 90.0)
