@@ -35,6 +35,8 @@ SCALE_HEIGHT_M = 7500.0  # isothermal air of 256 K
 _GROUND_LOSS, _ALBEDO_SCALE = 0.72, 0.3
 # Cross section and sphericity from the tropopause up (means of the 13 real files, layers 20 to 33).
 _TOP_LAYERS, _TOP_FACTORS = (20, 24, 28, 30, 33), (1.0, 0.96, 0.88, 0.82, 0.90)
+# Kernel of the lowest layer at qa .33, times the AMF, over the geometric one (section 4, measured).
+_THROUGH = 0.01
 # Reflectance at 440 nm of clear sky over ground of albedo a, and of cloud: effective cloud fraction
 # .2 makes half of the light over dark ground (section 4).
 _CLEAR_REFLECTANCE, _GROUND_REFLECTANCE, _CLOUD_REFLECTANCE = 0.14, 0.8, 0.70
@@ -45,7 +47,7 @@ def interfaces(surface_pa: FloatArray) -> FloatArray:
     return np.asarray(A_PA + B * np.asarray(surface_pa, "float32")[..., None])
 
 
-def pressure(surface_pa: FloatArray, height_m: FloatArray | float) -> FloatArray:
+def pressure(surface_pa: FloatArray | float, height_m: FloatArray | float) -> FloatArray:
     """Return the pressure in Pa at a height above ground."""
     height = np.asarray(height_m, "float32")
     return np.asarray(surface_pa * np.exp(-height / np.float32(SCALE_HEIGHT_M)), "float32")
@@ -118,7 +120,7 @@ def cloudy(levels: FloatArray, cloud_pa: FloatArray) -> FloatArray:
     """Return box air mass factors (..., 34) of full cloud, relative to the geometric one."""
     thickness = levels[..., :-1] - levels[..., 1:]
     seen = (cloud_pa[..., None] - levels[..., 1:]) / thickness
-    return np.asarray(np.clip(seen, 0, 1, out=seen) * _top())
+    return np.asarray(np.clip(seen, _THROUGH, 1, out=seen) * _top())
 
 
 def _slant(zenith: NDArray[np.floating]) -> NDArray[np.float64]:

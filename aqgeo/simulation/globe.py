@@ -18,15 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfc
 
-from aqgeo.simulation import granule, noise, swath, tropomi
+from aqgeo.simulation import granule, noise, swath, swath_noise, tropomi
 from aqgeo.simulation.noise import FloatArray
 from aqgeo.simulation.swath import Swath
 from aqgeo.simulation.tropomi import Footprints
 
-CITIES = 600
-"""Cities on the globe; those whose place is sea do not emit."""
+CITIES = 1500
+"""Places of cities on the globe; those in the sea have none."""
 _KM_PER_DEG = 111.2
 _REACH_KM = 400.0  # beyond it a plume is left out
+_NEAR_LINES, _NEAR_PIXELS = 75, 118  # so many reach that far, of 5.5 and 3.4 km
 # Scales of the octaves in km and their weights, scale ** (1/3): power falls as k ** -8/3
 # (simulation-facts, section 3).
 _LAND_KM = (2500.0, 900.0, 300.0)
@@ -37,7 +38,7 @@ _CLOUD_OFFSET, _CLOUD_GAIN = 0.2, 0.8
 _SEA_MOL_M2, _LAND_MOL_M2, _NORTH_MOL_M2 = 5e-6, 5e-6, 1.5e-5  # section 5: .5-1, rural 2-4
 _KT_YEAR_MOL_S = 0.69  # 1 kt of NO2 a year (section 5)
 _NOX_PER_NO2 = 1.32  # section 5
-_MEDIAN_KT, _SPREAD = 12.0, 1.0  # emission of a city: log-normal, a few reach 150 kt (section 5)
+_MEDIAN_KT, _SPREAD = 12.0, 1.1  # emission of a city: log-normal, a few above 150 kt (section 5)
 _CITY_KM = 10.0  # section 5: sigma 8 to 25 km
 _SIDE_SPREAD = 0.15  # growth of a plume's width with distance (assumed)
 _WIND_M_S = 5.0  # section 5: 3 to 8
@@ -96,15 +97,16 @@ def write_orbit(orbit: int, seed: int, folder: Path) -> Path:
 
 def truth(view: Swath, seed: int) -> Footprints:
     """Return what lies below each pixel of a swath."""
-    high = _octaves(view, seed, "continents", _LAND_KM) - np.float32(_LAND_ABOVE)
+    places, when, day = view.centres, view.scan_start, f"{view.scan_start:%Y%m%d}"
+    high = _high(places, when, seed)
     land, lat = high > 0, view.centres[..., 1].astype("float32")
-    season = math.cos(math.tau * (view.start.timetuple().tm_yday - 15) / 365)
+    season = math.cos(math.tau * (when.timetuple().tm_yday - 15) / 365)
     # Snow down to 50 degrees in winter, 75 in summer; sea ice 15 degrees nearer to the poles.
     edge = 62.5 - 12.5 * season * np.sign(lat) + np.where(land, 0, 15)
     snow = np.abs(lat) > edge
-    cloud = _octaves(view, seed, f"clouds {view.scan_start:%Y%m%d}", _CLOUD_KM)
+    cloud = _octaves(places, when, seed, f"clouds {day}", _CLOUD_KM)
     fraction = np.clip(np.float32(_CLOUD_GAIN) * (cloud + np.float32(_CLOUD_OFFSET)), 0, 1)
-    tops = tropomi.smooth(view, seed, f"tops {view.scan_start:%Y%m%d}", km=300)
+    tops = swath_noise.smooth(places, when, seed, f"tops {day}", km=300)
     return Footprints(
         column=_column(view, seed, land),
         cloud_fraction=fraction,
@@ -127,15 +129,29 @@ def cities(seed: int, when: datetime) -> list[City]:
     speed, angle = _WIND_M_S * air.lognormal(0, 0.3, CITIES), air.uniform(0, math.tau, CITIES)
     wind = np.stack([speed * np.cos(angle), speed * np.sin(angle)], axis=-1)
     places = np.stack([lon, lat], axis=-1)
-    return [City(p, float(s), w) for p, s, w in zip(places, size, wind, strict=True)]
+    land = _high(places, when, seed) > 0
+    found = [City(p, float(s), w) for p, s, w in zip(places, size, wind, strict=True)]
+    return [city for city, dry in zip(found, land.tolist(), strict=True) if dry]
 
 
-def _octaves(view: Swath, seed: int, purpose: str, scales: tuple[float, ...]) -> FloatArray:
+def _high(places: NDArray[np.float64], when: datetime, seed: int) -> FloatArray:
+    """Return by how much places rise above the sea, in no unit; negative is sea."""
+    return _octaves(places, when, seed, "continents", _LAND_KM) - np.float32(_LAND_ABOVE)
+
+
+def _octaves(
+    places: NDArray[np.float64],
+    when: datetime,
+    seed: int,
+    purpose: str,
+    scales: tuple[float, ...],
+) -> FloatArray:
     weights = np.array(scales) ** (1 / 3)
     weights /= np.sqrt((weights**2).sum())
-    found = np.zeros(view.shape, "float32")
+    found = np.zeros(places.shape[:-1], "float32")
     for km, weight in zip(scales, weights, strict=True):
-        found += np.float32(weight) * tropomi.smooth(view, seed, f"{purpose} {km:.0f}", km=km)
+        octave = swath_noise.smooth(places, when, seed, f"{purpose} {km:.0f}", km=km)
+        found += np.float32(weight) * octave
     return found
 
 
@@ -145,14 +161,12 @@ def _column(view: Swath, seed: int, land: NDArray[np.bool_]) -> FloatArray:
     column = (_SEA_MOL_M2 + land * (_LAND_MOL_M2 + north)).astype("float32")
     there = cities(seed, view.scan_start)
     at, across = swath.locate(view.orbit, np.stack([c.place for c in there]))
-    for city, line, pixel in zip(there, at.tolist(), across.tolist(), strict=True):
-        lines = int(_REACH_KM / 5.4)
-        rows = slice(max(int(line) - lines, 0), max(int(line) + lines, 0))
-        columns = slice(max(int(pixel) - 115, 0), max(int(pixel) + 115, 0))
-        inside = 0 <= line < view.lines and 0 <= pixel < swath.PIXELS
-        on_land = not inside or bool(land[int(line), int(pixel)])
-        if on_land and column[rows, columns].size:
-            column[rows, columns] += _plume(city, view.centres[rows, columns], view.start)
+    starts = zip((at - view.first_line).tolist(), (across - view.first_pixel).tolist(), strict=True)
+    for city, (line, pixel) in zip(there, starts, strict=True):
+        rows = slice(max(int(line - _NEAR_LINES), 0), max(int(line + _NEAR_LINES), 0))
+        columns = slice(max(int(pixel - _NEAR_PIXELS), 0), max(int(pixel + _NEAR_PIXELS), 0))
+        if column[rows, columns].size:
+            column[rows, columns] += _plume(city, view.centres[rows, columns], view.scan_start)
     return column
 
 

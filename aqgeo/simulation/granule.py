@@ -118,13 +118,20 @@ def _write_variable(
         chunksizes=_chunks(layout, values) if whole else None,
     )
     variable.set_auto_maskandscale(False)
-    data = np.broadcast_to(np.asarray(values, layout.kind), variable.shape)
-    if name == "averaging_kernel":
-        data = _rounded(data)
-    if layout.kind == "f4" and not np.isfinite(data.sum()):
-        data = np.where(np.isfinite(data), data, fill)
-    variable[...] = data
     variable.setncatts(layout.attrs)
+    if name == "averaging_kernel":
+        for at in range(0, len(values), _CHUNK_LINES):  # in blocks, since it is large
+            rows = slice(at, at + _CHUNK_LINES)
+            variable[0, rows] = _filled(_rounded(values[rows]), fill)
+    else:
+        data = np.asarray(values, layout.kind)
+        variable[...] = np.broadcast_to(_filled(data, fill), variable.shape)
+
+
+def _filled(data: NDArray[Any], fill: np.generic) -> NDArray[Any]:
+    if data.dtype.kind != "f" or np.isfinite(data).all():
+        return data
+    return np.where(np.isfinite(data), data, fill)
 
 
 def _chunks(layout: Layout, values: Any) -> tuple[int, ...] | None:
@@ -138,9 +145,9 @@ def _chunks(layout: Layout, values: Any) -> tuple[int, ...] | None:
 def _rounded(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return values with the last bits of the mantissa cleared, to the nearest."""
     drop = 23 - _KEPT_BITS
-    bits = np.ascontiguousarray(values).view("uint32")
-    kept = (bits + np.uint32(1 << (drop - 1))) & np.uint32(~((1 << drop) - 1) & 0xFFFFFFFF)
-    return np.where(np.isfinite(values), kept.view("float32"), np.float32(np.nan))
+    bits = values.view("uint32") + np.uint32(1 << (drop - 1))
+    bits &= np.uint32(~((1 << drop) - 1) & 0xFFFFFFFF)
+    return np.where(np.isfinite(values), bits.view("float32"), np.float32(np.nan))
 
 
 def _write_tree(group: netCDF4.Group, tree: granule_metadata.Tree) -> None:
@@ -156,6 +163,7 @@ def _global_attributes(view: Swath) -> dict[str, Any]:
     size = granule_metadata.resolution(view)
     midnight = view.scan_start.replace(hour=0, minute=0, second=0, microsecond=0)
     box = granule_metadata.box(view)
+    days = (midnight - datetime(1950, 1, 1, tzinfo=UTC)).days
     return {
         "Conventions": "CF-1.7",
         "institution": "aqgeo",
@@ -164,7 +172,7 @@ def _global_attributes(view: Swath) -> dict[str, Any]:
         "title": granule_metadata.TITLE.format(size),
         "id": view.name,
         "time_reference": granule_metadata.stamp(midnight),
-        "time_reference_days_since_1950": np.int32((midnight - datetime(1950, 1, 1, tzinfo=UTC)).days),
+        "time_reference_days_since_1950": np.int32(days),
         "time_reference_julian_day": np.float64(midnight.timestamp() / 86_400 + 2_440_587.5),
         "time_reference_seconds_since_1970": np.int64(midnight.timestamp()),
         "time_coverage_start": begin,

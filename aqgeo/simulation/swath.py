@@ -71,7 +71,7 @@ class Swath:
     @property
     def seconds(self) -> Array:
         """(s,) seconds from the start to the begin of each scanline."""
-        return self.line_s * np.arange(self.shape[0])
+        return np.asarray(self.line_s * np.arange(self.shape[0]), "float64")
 
     @property
     def lines(self) -> int:
@@ -106,12 +106,12 @@ class Swath:
     @property
     def node_lon(self) -> float:
         """Longitude at which the orbit crosses the equator by day."""
-        return float(_wrap(np.float64(_NODE_LON - _DEG_PER_ORBIT * (self.orbit - _ANCHOR))))
+        return (_NODE_LON - _DEG_PER_ORBIT * (self.orbit - _ANCHOR) + 180) % 360 - 180
 
     @property
     def satellite(self) -> tuple[Array, Array]:
         """(s, 2) lon and lat below the satellite, and (s,) share of the orbit since midnight."""
-        at = self.first_line + np.arange(self.shape[0]) + 0.5
+        at = np.arange(self.shape[0], dtype="float64") + self.first_line + 0.5
         track = _place(self.orbit, at, np.array([PIXELS / 2]))[:, 0]
         share = (LEAD_S + at * self.line_s) / PERIOD_S
         return track, np.asarray(share % 1, "float64")
@@ -120,14 +120,16 @@ class Swath:
     def sun(self) -> tuple[Array, Array]:
         """(s, p) zenith angle and azimuth of the sun in degrees, azimuth clockwise from north."""
         lon, lat = self.centres[..., 0], self.centres[..., 1]
-        return sun.positions(self.start, self.seconds[:, None], lon, lat)
+        # From the scan's start, so that a piece has the declination of the whole.
+        seconds = self.seconds + self.first_line * self.line_s
+        return sun.positions(self.scan_start, seconds[:, None], lon, lat)
 
     @property
     def view(self) -> tuple[Array, Array]:
         """(s, p) zenith angle and azimuth of the satellite in degrees, seen from the pixel."""
-        at = self.first_pixel + np.arange(self.shape[1]) + 0.5
-        distance = 1 + ALTITUDE_KM / _EARTH_KM
-        zenith = np.degrees(np.arcsin(distance * np.abs(np.sin(_angle(at)))))
+        at = np.arange(self.shape[1], dtype="float64") + self.first_pixel + 0.5
+        # A ray turns by the angle at the earth's centre between satellite and ground.
+        zenith = np.degrees(np.abs(_view(at) + _angle(at)))
         azimuth = _bearing(self.centres, self.satellite[0][:, None])
         return np.broadcast_to(zenith, self.shape).copy(), azimuth
 
@@ -225,9 +227,7 @@ def lines(seconds: float) -> int:
     return 4172 if seconds < 1 else 3244
 
 
-def _orbits(
-    day: date, begin: Callable[[int], datetime], end: Callable[[int], datetime]
-) -> range:
+def _orbits(day: date, begin: Callable[[int], datetime], end: Callable[[int], datetime]) -> range:
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     near = _ANCHOR + math.floor((midnight - _NODE).total_seconds() / PERIOD_S)
     numbers = range(near - 2, near + 18)
@@ -305,8 +305,13 @@ def _angle(pixels: Array) -> Array:
 
     asin(1.1293 sin a) - a in 450 equal steps of the view angle a (simulation-facts, section 4).
     """
-    view = np.radians(_VIEW_DEG * (2 * pixels / PIXELS - 1))
+    view = _view(pixels)
     return np.asarray(np.arcsin((1 + ALTITUDE_KM / _EARTH_KM) * np.sin(view)) - view, "float64")
+
+
+def _view(pixels: Array) -> Array:
+    """Return angles at the satellite, radians, from the nadir to positions in pixels."""
+    return np.asarray(np.radians(_VIEW_DEG * (2 * pixels / PIXELS - 1)), "float64")
 
 
 def _lattice(bbox: BBox, margin_km: float) -> Array:

@@ -1,16 +1,15 @@
 """What TROPOMI would measure over a known truth: columns, kernels, quality."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aqgeo.simulation import airmass, noise
+from aqgeo.simulation import airmass, swath_noise
 from aqgeo.simulation.noise import FloatArray
-from aqgeo.simulation.swath import PIXELS, Swath
+from aqgeo.simulation.swath import Swath
 
 Values = dict[str, NDArray[Any]]
 
@@ -22,12 +21,9 @@ _SEA_LEVEL_PA = 101_325.0
 _DARK = 88.0  # no retrieval above (processing.szaMax of the real files)
 _LOST = 0.01  # share of pixels without retrieval (section 4: qa 0)
 _BLOCK = 64  # scanlines at a time, which bounds the memory
-_NOISE_BLOCK = 32  # scanlines that share a random stream
-_EARTH_KM, _WAVES = 6371.0, 48
 # Reported precision: p^2 = (1.5e-5)^2 + (.34 V)^2, kernel .27 (section 4, measured). 1.7 makes the
 # slant part, with that of the stratosphere, the first term.
 _REPORTED_SLANT, _REPORTED_COLUMN, _REPORTED_KERNEL = 1.7, 0.34, 0.27
-_STRIPE_ORBITS = 100  # orbits over which stripes change (slow in time, section 4; recalled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +135,7 @@ def observe(
         for name in ("column", "cloud_fraction", "cloud_height_m", "elevation_m", "albedo", "snow")
     }
     zenith = swath.sun[0]
-    surface = airmass.pressure(np.float32(_SEA_LEVEL_PA), known["elevation_m"])
+    surface = airmass.pressure(_SEA_LEVEL_PA, known["elevation_m"])
     cloud_pa = airmass.pressure(surface, known["cloud_height_m"])
     radiance = airmass.radiance_fraction(known["cloud_fraction"], known["albedo"])
     scene = {
@@ -156,7 +152,7 @@ def observe(
     }
     sight = _sight(scene)
     found = _retrieve(swath, seed, scene, sight, errors)
-    lot = _uniform(swath, seed, "lot")
+    lot = swath_noise.uniform(swath, seed, "lot")
     failed = (zenith > _DARK) | (lot > 1 - _LOST)
     scene_pa = radiance * cloud_pa + (1 - radiance) * surface
     found["qa_value"] = _quality(scene, scene_pa, found, lot)
@@ -178,31 +174,9 @@ def stratosphere(swath: Swath) -> FloatArray:
     season toward the poles (recalled).
     """
     sine = np.sin(np.radians(swath.centres[..., 1]))
-    season = math.cos(math.tau * (swath.start.timetuple().tm_yday - 160) / 365)
+    season = math.cos(math.tau * (swath.scan_start.timetuple().tm_yday - 160) / 365)
     moles = 3.6e-5 + 3.4e-5 * sine**2 + (1.6e-5 * sine + 2.0e-5 * sine**3) * season
     return np.asarray(moles, "float32")
-
-
-def smooth(
-    swath: Swath, seed: int, purpose: str, *, km: float, days: float = math.inf
-) -> FloatArray:
-    """Return a Gaussian field (s, p) of mean 0 and deviation 1, alike over km and days.
-
-    A sum of plane waves through the globe: the value depends on place and time alone.
-    """
-    rng = noise.stream(seed, purpose)
-    waves = rng.standard_normal((_WAVES, 3)) * _EARTH_KM / km
-    speeds, phases = rng.standard_normal(_WAVES) / days, rng.uniform(0, math.tau, _WAVES)
-    # One time a granule: seconds do not matter to what lives for days.
-    phases = (phases + speeds * (swath.scan_start.timestamp() / 86_400 % 36_525)) % math.tau
-    found = np.zeros(swath.shape, "float32")
-    for at in range(0, len(found), _BLOCK):  # small blocks stay in the processor's cache
-        lon, lat = np.radians(np.moveaxis(swath.centres[at : at + _BLOCK], -1, 0))
-        xyz = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
-        x, y, z = xyz.astype("float32")
-        for (a, b, c), phase in zip(waves.astype("float32"), phases, strict=True):
-            found[at : at + _BLOCK] += np.cos(a * x + b * y + (c * z + np.float32(phase)))
-    return np.asarray(found * np.float32(math.sqrt(2 / _WAVES)))
 
 
 def _sight(scene: Values) -> Sight:
@@ -226,11 +200,12 @@ def _sight_of(scene: Values) -> Sight:
     boxes = share * cloudy + (1 - share) * clear
     true = scene["radiance"] * two + (1 - scene["radiance"]) * one
     known = true / scene["bias"]
-    high = geometry * boxes[..., 28:].mean(axis=-1)  # the stratosphere is seen alike throughout
+    # The stratosphere is seen alike throughout.
+    high = geometry * boxes[..., 28:].mean(axis=-1)
     above, below = scene["stratosphere"], np.float32(0.7) * column  # a coarse a-priori column
     total = (known * below + high * above) / (below + above)
     boxes *= (geometry / total)[..., None]
-    return Sight(true, known, high, total, one, two, boxes, top)
+    return Sight(true, known, high, total, one, two, np.asarray(boxes, "float32"), top)
 
 
 def _bias(swath: Swath, seed: int, column: FloatArray, errors: Errors) -> FloatArray:
@@ -244,7 +219,10 @@ def _bias(swath: Swath, seed: int, column: FloatArray, errors: Errors) -> FloatA
 def _lognormal(swath: Swath, seed: int, name: str, sigma: float, errors: Errors) -> FloatArray:
     if not sigma:
         return np.ones(swath.shape, "float32")
-    return np.exp(sigma * smooth(swath, seed, name, km=errors.scale_km, days=errors.scale_days))
+    near = {"km": errors.scale_km, "days": errors.scale_days}
+    # One time a granule: seconds do not matter to what lives for days.
+    field = swath_noise.smooth(swath.centres, swath.scan_start, seed, name, **near)
+    return np.asarray(np.exp(np.float32(sigma) * field))
 
 
 def _retrieve(swath: Swath, seed: int, scene: Values, sight: Sight, errors: Errors) -> Values:
@@ -255,10 +233,11 @@ def _retrieve(swath: Swath, seed: int, scene: Values, sight: Sight, errors: Erro
     sigma = np.sqrt(1.08 / swath.line_s * 0.7 * 0.18 / light).astype("float32")
     sigma = np.float32(errors.slant) * np.clip(sigma, 0.5, 4)
     amf = sight.known * _lognormal(swath, seed, "scene", errors.scene, errors)
-    wrong = np.float32(errors.stratosphere) * smooth(swath, seed, "wrong", km=800, days=3)
-    stripes = np.float32(errors.stripes) * _stripes(swath, seed)
+    wrong = swath_noise.smooth(swath.centres, swath.scan_start, seed, "assumed", km=800, days=3)
+    wrong *= np.float32(errors.stratosphere)
+    stripes = np.float32(errors.stripes) * swath_noise.stripes(swath, seed)
     slant = scene["column"] * sight.true + scene["stratosphere"] * sight.stratosphere
-    slant = slant + sigma * _normal(swath, seed) + stripes
+    slant = slant + sigma * swath_noise.normal(swath, seed) + stripes
     assumed = scene["stratosphere"] + wrong
     column = (slant - assumed * sight.stratosphere) / amf
     reported = np.float32(_REPORTED_SLANT) * sigma
@@ -317,7 +296,7 @@ def _quality(
     qa = np.full(snow.shape, 100.0, "float32")
     for where, factor in rules:
         qa[where] *= np.float32(factor)
-    return np.rint(qa).astype("uint8")
+    return np.asarray(np.rint(qa), "uint8")
 
 
 def _inputs(footprints: Footprints, scene: Values, scene_pa: FloatArray) -> Values:
@@ -344,39 +323,3 @@ def _inputs(footprints: Footprints, scene: Values, scene_pa: FloatArray) -> Valu
         "eastward_wind": np.full(shape, footprints.wind[0], "float32"),
         "northward_wind": np.full(shape, footprints.wind[1], "float32"),
     }
-
-
-def _stripes(swath: Swath, seed: int) -> FloatArray:
-    """Return offsets (p,) of deviation 1, the same along an orbit and slow in time."""
-    knot, part = divmod(swath.orbit, _STRIPE_ORBITS)
-    turn = math.pi / 2 * part / _STRIPE_ORBITS
-    rows = [noise.stream(seed, "stripes", k).standard_normal(PIXELS) for k in (knot, knot + 1)]
-    both = math.cos(turn) * rows[0] + math.sin(turn) * rows[1]
-    return np.asarray(_across(swath, both), "float32")
-
-
-def _normal(swath: Swath, seed: int) -> FloatArray:
-    """Return standard normal numbers (s, p) that belong to orbit, line and pixel."""
-    size = (_NOISE_BLOCK, PIXELS)
-    blocks = [rng.standard_normal(size, "f4") for rng in _streams(swath, seed, "slant")]
-    return _along(swath, np.concatenate(blocks))
-
-
-def _uniform(swath: Swath, seed: int, purpose: str) -> FloatArray:
-    blocks = [r.random((_NOISE_BLOCK, PIXELS), "f4") for r in _streams(swath, seed, purpose)]
-    return _along(swath, np.concatenate(blocks))
-
-
-def _streams(swath: Swath, seed: int, purpose: str) -> Iterator[np.random.Generator]:
-    last = swath.first_line + swath.shape[0] - 1
-    for block in range(swath.first_line // _NOISE_BLOCK, last // _NOISE_BLOCK + 1):
-        yield noise.stream(seed, purpose, swath.orbit, block)
-
-
-def _along(swath: Swath, values: FloatArray) -> FloatArray:
-    skipped = swath.first_line % _NOISE_BLOCK
-    return _across(swath, values[skipped : skipped + swath.shape[0]])
-
-
-def _across(swath: Swath, values: NDArray[Any]) -> NDArray[Any]:
-    return values[..., swath.first_pixel : swath.first_pixel + swath.shape[1]]
