@@ -264,7 +264,7 @@ def _retrieve(swath: Swath, seed: int, scene: Values, sight: Sight, errors: Erro
         f"{_TOTAL}_precision": np.hypot(reported / sight.total, np.float32(0.25) * full),
         f"{_TOTAL}_precision_kernel": reported / sight.total,
         _SLANT: slant,
-        f"{_SLANT}_precision": reported,
+        f"{_SLANT}_precision": sigma,
         f"{_SLANT}_stripe_amplitude": stripes + np.zeros_like(slant),
         "cloud_fraction_crb_nitrogendioxide_window": scene["cloud_fraction"].astype("float32"),
         "cloud_radiance_fraction_nitrogendioxide_window": scene["radiance"].copy(),
