@@ -1,6 +1,7 @@
 """Names, dimensions, types and attributes of the variables in a Sentinel-5P L2 NO2 granule.
 
-Taken from the files of the real product (OFFL, format 1.1.0), so that a reader meets the same.
+Those in SUBSET are taken from files of the real product (OFFL, format 1.1.0), so that a reader
+meets the same; the others, which those files lost, follow the product's manual as recalled.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ FILL = {
     "f4": np.float32(9.96921e36),
     "i4": np.int32(-2147483647),
     "u1": np.uint8(255),
+    "u4": np.uint32(4294967295),
     "str": "",
 }
 _PIXEL = ("time", "scanline", "ground_pixel")
@@ -31,7 +33,7 @@ class Layout:
     dims: tuple[str, ...]
     """Dimensions of group PRODUCT."""
     kind: str = "f4"
-    """Type: f4, i4, u1 or str."""
+    """Type: f4, i4, u1, u4 or str."""
     attrs: dict[str, Any] = field(default_factory=dict)
     """Attributes beside _FillValue."""
 
@@ -65,6 +67,18 @@ def _column(long_name: str, ancillary: str = "", **names: str) -> Layout:
 def _number(long_name: str, ancillary: str = "", dims: tuple[str, ...] = _PIXEL) -> Layout:
     extra = {"ancillary_variables": ancillary} if ancillary else {}
     return Layout(dims, attrs={"units": "1", "long_name": long_name, **_PRODUCT_XY, **extra})
+
+
+def _direction(long_name: str, least: float) -> Layout:
+    extra = {"valid_min": np.float32(least), "valid_max": np.float32(180)}
+    standard = {"standard_name": long_name.replace(" ", "_").replace("viewing", "sensor")}
+    attrs = {"long_name": long_name, **standard, "units": "degree", **extra, **_PRODUCT_XY}
+    return Layout(_PIXEL, attrs=attrs)
+
+
+def _input(long_name: str, units: str, standard: str = "") -> Layout:
+    extra = {"standard_name": standard} if standard else {}
+    return Layout(_PIXEL, attrs={"units": units, "long_name": long_name, **extra, **_PRODUCT_XY})
 
 
 PRODUCT = {
@@ -185,29 +199,102 @@ DETAILED_RESULTS = {
         f"Precision of the {_TOTAL[0].lower()}{_TOTAL[1:]}, when the averaging kernel is applied",
         **_ALL_ERROR,
     ),
+    "nitrogendioxide_slant_column_density": _column(
+        "Total slant column density of nitrogen dioxide",
+        "nitrogendioxide_slant_column_density_precision",
+    ),
+    "nitrogendioxide_slant_column_density_precision": _column(
+        "Precision of the total slant column density of nitrogen dioxide"
+    ),
+    "nitrogendioxide_slant_column_density_stripe_amplitude": _column(
+        "Stripe amplitude of the total slant column density of nitrogen dioxide"
+    ),
     "cloud_fraction_crb_nitrogendioxide_window": _number("Cloud fraction in the NO2 window"),
     "cloud_radiance_fraction_nitrogendioxide_window": _number(
         "Cloud radiance fraction in the NO2 window"
     ),
-}
+    "air_mass_factor_stratosphere": _number("Stratospheric air mass factor"),
+    "air_mass_factor_clear": _number("Air mass factor for the cloud-free part of the scene"),
+    "air_mass_factor_cloudy": _number("Air mass factor for the cloud-covered part of the scene"),
+    "processing_quality_flags": Layout(_PIXEL, "u4", {
+        "long_name": "Processing quality flags",
+        "comment": "Flags indicating conditions that affect quality of the retrieval",
+        **_PRODUCT_XY,
+    }),
+}  # fmt: skip
 
-_ANGLE = {"units": "degree", "valid_min": np.float32(0), "valid_max": np.float32(180)}
+_LOCATIONS = {
+    "satellite_latitude": Layout(_LINE, attrs={
+        "long_name": "sub satellite latitude", "units": "degrees_north",
+        "valid_min": np.float32(-90), "valid_max": np.float32(90),
+        "comment": "Latitude of the geodetic sub satellite point on the reference ellipsoid",
+    }),
+    "satellite_longitude": Layout(_LINE, attrs={
+        "long_name": "satellite_longitude", "units": "degrees_east",
+        "valid_min": np.float32(-180), "valid_max": np.float32(180),
+        "comment": "Longitude of the geodetic sub satellite point on the reference ellipsoid",
+    }),
+    "satellite_altitude": Layout(_LINE, attrs={
+        "long_name": "satellite altitude", "units": "m",
+        "valid_min": np.float32(700_000), "valid_max": np.float32(900_000),
+        "comment": "The altitude of the satellite with respect to the geodetic sub satellite point",
+    }),
+    "satellite_orbit_phase": Layout(_LINE, attrs={
+        "long_name": "fractional satellite orbit phase", "units": "1",
+        "valid_min": np.float32(-0.02), "valid_max": np.float32(1.02),
+        "comment": "Relative offset [0.0, ..., 1.0] of the measurement in the orbit",
+    }),
+    "latitude_bounds": _degrees("north", "", "latitude", 90, True),
+    "longitude_bounds": _degrees("east", "", "longitude", 180, True),
+    "solar_zenith_angle": _direction("solar zenith angle", 0),
+    "solar_azimuth_angle": _direction("solar azimuth angle", -180),
+    "viewing_zenith_angle": _direction("viewing zenith angle", 0),
+    "viewing_azimuth_angle": _direction("viewing azimuth angle", -180),
+    "geolocation_flags": Layout(_PIXEL, "u1", {
+        "long_name": "geolocation flags", **_PRODUCT_XY,
+    }),
+}  # fmt: skip
+
+_INPUTS = {
+    "surface_altitude": _input("Surface altitude", "m", "surface_altitude"),
+    "surface_altitude_precision": _input("surface altitude precision", "m"),
+    "surface_classification": Layout(_PIXEL, "u1", {
+        "long_name": "Land-water mask",
+        "comment": "Lowest bit: 0 land, 1 water",
+        **_PRODUCT_XY,
+    }),
+    "surface_pressure": _input("Surface pressure", "Pa", "surface_air_pressure"),
+    "surface_albedo": _input("Surface albedo in the cloud product", "1", "surface_albedo"),
+    "surface_albedo_nitrogendioxide_window": _input(
+        "Surface albedo in the NO2 fit window", "1", "surface_albedo"
+    ),
+    "cloud_pressure_crb": _input("Cloud optical centroid pressure", "Pa"),
+    "cloud_fraction_crb": _input("Effective cloud fraction from the cloud product", "1"),
+    "cloud_albedo_crb": _input("Cloud albedo", "1"),
+    "scene_albedo": _input("Scene albedo", "1"),
+    "apparent_scene_pressure": _input("Apparent scene pressure", "Pa"),
+    "snow_ice_flag": Layout(_PIXEL, "u1", {
+        "long_name": "Snow-ice mask",
+        "comment": "0 snow-free land, 1-100 sea ice concentration in per cent, 101 permanent ice, "
+        "103 snow, 255 ocean",
+        **_PRODUCT_XY,
+    }),
+    "eastward_wind": _input("Eastward wind at 10 meter height level", "m s-1", "eastward_wind"),
+    "northward_wind": _input("Northward wind at 10 meter height level", "m s-1", "northward_wind"),
+}  # fmt: skip
+_SUPPORT = "PRODUCT/SUPPORT_DATA"
 GROUPS = {
     "PRODUCT": PRODUCT,
-    "PRODUCT/SUPPORT_DATA/GEOLOCATIONS": {
-        "latitude_bounds": _degrees("north", "", "latitude", 90, True),
-        "longitude_bounds": _degrees("east", "", "longitude", 180, True),
-        "solar_zenith_angle": Layout(_PIXEL, attrs={
-            "long_name": "solar zenith angle", "standard_name": "solar_zenith_angle",
-            **_ANGLE, **_PRODUCT_XY,
-        }),
-    },
-    "PRODUCT/SUPPORT_DATA/DETAILED_RESULTS": DETAILED_RESULTS,
-    "PRODUCT/SUPPORT_DATA/INPUT_DATA": {
-        "surface_pressure": Layout(_PIXEL, attrs={
-            "units": "Pa", "standard_name": "surface_air_pressure",
-            "long_name": "Surface pressure", **_PRODUCT_XY,
-        }),
-    },
-}  # fmt: skip
-"""Group -> variable -> layout."""
+    f"{_SUPPORT}/GEOLOCATIONS": _LOCATIONS,
+    f"{_SUPPORT}/DETAILED_RESULTS": DETAILED_RESULTS,
+    f"{_SUPPORT}/INPUT_DATA": _INPUTS,
+}
+"""Group -> variable -> layout of the full product."""
+
+_LOST = ("corner", "tm5_constant_a", "tm5_constant_b", "tm5_tropopause_layer_index")
+_KEPT = [name for name in DETAILED_RESULTS if "slant" not in name][:7]
+SUBSET = {
+    "PRODUCT": {name: layout for name, layout in PRODUCT.items() if name not in _LOST},
+    f"{_SUPPORT}/DETAILED_RESULTS": {name: DETAILED_RESULTS[name] for name in _KEPT},
+}
+"""What spatial subsets of the NASA archive keep."""

@@ -1,243 +1,325 @@
-"""Sentinel-5P TROPOMI L2 NO2 granules of the world in the official netCDF-4 layout."""
+"""What TROPOMI would measure over a known truth: columns, kernels, quality."""
 
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+import math
+from dataclasses import dataclass
 from typing import Any
 
-import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
-from aqgeo.simulation import air, clouds, noise, sun
-from aqgeo.simulation.granule_layout import FILL, GROUPS, Layout
+from aqgeo.simulation import airmass, swath_noise
 from aqgeo.simulation.noise import FloatArray
-from aqgeo.simulation.swath import LINE_S, Granule, lonlat
-from aqgeo.simulation.world import World
+from aqgeo.simulation.swath import Swath
 
-LAYERS = 34
-_CLOUD_PIXEL_M = 1000
-_SLANT_NOISE = 8e-6  # mol m-2 a pixel, 8.6e-6 for 7 km (recalled, van Geffen 2020)
-_AMF_ERROR = 0.10  # multiplicative; 20-50 % in truth (recalled), a share of it is bias
-_AMF_CLEAR, _AMF_CLOUDY = 1.4, 0.15  # order of the Delhi medians (measured, section 4)
-_STRATOSPHERE, _STRATOSPHERE_ERROR = 4.3e-5, 3.3e-6  # measured, section 4
-_EPOCH = datetime(2010, 1, 1, tzinfo=UTC)
+Values = dict[str, NDArray[Any]]
+
+_COLUMN = "nitrogendioxide_tropospheric_column"
+_STRATOSPHERE = "nitrogendioxide_stratospheric_column"
+_SLANT = "nitrogendioxide_slant_column_density"
+_TOTAL, _SUMMED = "nitrogendioxide_total_column", "nitrogendioxide_summed_total_column"
+_SEA_LEVEL_PA = 101_325.0
+_DARK = 88.0  # no retrieval above (processing.szaMax of the real files)
+_LOST = 0.01  # share of pixels without retrieval (section 4: qa 0)
+_BLOCK = 64  # scanlines at a time, which bounds the memory
+# Reported precision: p^2 = (1.5e-5)^2 + (.34 V)^2, kernel .27 (section 4, measured). 1.7 makes the
+# slant part, with that of the stratosphere, the first term.
+_REPORTED_SLANT, _REPORTED_COLUMN, _REPORTED_KERNEL = 1.7, 0.34, 0.27
+
+
+@dataclass(frozen=True, slots=True)
+class Footprints:
+    """The truth in each pixel; arrays are (s, p), or numbers where it is the same everywhere."""
+
+    column: FloatArray
+    """True tropospheric column averaged over the footprint, mol m-2."""
+    cloud_fraction: FloatArray
+    """Effective cloud fraction, 0 to 1."""
+    cloud_height_m: FloatArray
+    """Height of the cloud's top above ground."""
+    elevation_m: FloatArray
+    """Height of the ground above the sea."""
+    land: NDArray[np.bool_]
+    """Whether the footprint is land."""
+    snow: NDArray[np.bool_]
+    """Whether snow or ice covers it."""
+    albedo: FloatArray
+    """Albedo of the ground in the NO2 window, 0 to 1."""
+    wind: tuple[float, float] = (0.0, 0.0)
+    """Wind at 10 m eastward and northward, m s-1; copied into the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Sizes of the errors of a retrieval (simulation-facts, section 4)."""
+
+    slant: float = 8.6e-6
+    """Slant column noise of a 7 km pixel at sun zenith 45 over dark ground, mol m-2 (recalled)."""
+    stripes: float = 5e-7
+    """Row to row offset left after de-striping, mol m-2 of slant column (recalled)."""
+    stratosphere: float = 3.3e-6
+    """Smooth error of the assumed stratospheric column, mol m-2 (reported, measured)."""
+    profile: float = 0.15
+    """Log-normal error of the AMF by the a-priori profile, which kernels remove; with `scene` it
+    makes .25 (recalled), shared like the reported .34 and .27 (measured)."""
+    scene: float = 0.20
+    """Log-normal error of the AMF by cloud and albedo, which kernels keep."""
+    clean_bias: float = 0.05
+    """Relative bias of clean columns (rural Pandora +4 to +10 %)."""
+    polluted_bias: float = -0.30
+    """Relative bias of very polluted columns by a coarse a-priori profile (v2: -15 to -30 %)."""
+    bias_scale: float = 5e-5
+    """Column half way between both, mol m-2 (a choice)."""
+    scale_km: float = 75.0
+    """Length over which the AMF's error is alike (50 to 100 km, recalled)."""
+    scale_days: float = 10.0
+    """Time over which it is alike (days to weeks, recalled)."""
+
+
+ERRORS = Errors()
+"""Errors of the real product."""
+NO_ERRORS = Errors(0, 0, 0, 0, 0, 0, 0)
+"""A retrieval that knows the truth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """How well a pixel is seen; (s, p) but for the kernel."""
+
+    true: FloatArray
+    """Air mass factor of the troposphere for the true profile."""
+    known: FloatArray
+    """The one that the retrieval uses."""
+    stratosphere: FloatArray
+    """That of the stratosphere."""
+    total: FloatArray
+    """That of the whole air, with the a-priori profile."""
+    clear: FloatArray
+    """That of the troposphere if there were no cloud."""
+    cloudy: FloatArray
+    """That of the troposphere if there were cloud only."""
+    kernel: FloatArray
+    """(s, p, 34) kernel of the total column."""
+    top: NDArray[np.int32]
+    """Index of the highest tropospheric layer."""
 
 
 def observe(
-    world: World, view: Granule, column: FloatArray, cover: float
-) -> dict[str, NDArray[Any]]:
-    """Return the measured variables, each (scanline, ground_pixel), NaN where there is no value.
+    swath: Swath,
+    seed: int,
+    footprints: Footprints,
+    *,
+    mixing_height_m: FloatArray | float = 1000.0,
+    errors: Errors = ERRORS,
+) -> Values:
+    """Return the measured variables by their names in the file, without those of geolocation.
+
+    The slant column is the true column times the air mass factor of its true profile, the column
+    of the stratosphere, and noise; the retrieval divides by an air mass factor that knows neither
+    profile nor scene exactly. All noise belongs to orbit, line and pixel, all smooth errors to
+    place and time: a piece of an orbit has the values of the whole. Left out: sun glint, South
+    Atlantic anomaly, aerosol, errors of the cloud's height beside those of the AMF.
 
     Args:
-        world: the world.
-        view: geometry of the granule.
-        column: (y, x) true tropospheric column on the world's air grid, mol m-2.
-        cover: fraction of the sky under cloud.
+        swath: pixels of an orbit.
+        seed: seed of the world.
+        footprints: truth in each pixel.
+        mixing_height_m: height of the mixed layer above ground, (s, p) or one number.
+        errors: sizes of the errors.
+
+    Returns:
+        Arrays (s, p), averaging_kernel (s, p, 34); NaN where there is no retrieval; qa_value in
+        hundredths.
     """
-    rng = noise.stream(world.seed, "retrieval", view.orbit)
-    truth = air.area_mean(column, world.air_grid, view.corners)
-    fraction, radiance = _clouds(world, view, cover)
-    amf = (1 - radiance) * np.float32(_AMF_CLEAR) + radiance * np.float32(_AMF_CLOUDY)
-    amf *= rng.lognormal(0, 0.05, truth.shape).astype("float32")
-    noise_m = _SLANT_NOISE / amf
-    error = noise_m * rng.standard_normal(truth.shape, dtype="float32")
-    factor = 1 + _AMF_ERROR * rng.standard_normal(truth.shape, dtype="float32")
-    qa = _qa_value(radiance, amf, rng)
-    found = {
-        "column": truth * factor + error,
-        "precision": np.hypot(noise_m, _AMF_ERROR * truth),
-        "precision_kernel": np.hypot(noise_m, 0.7 * _AMF_ERROR * truth),
-        "amf": amf,
-        "cloud_fraction": fraction,
-        "cloud_radiance_fraction": radiance,
+    known = {
+        name: np.broadcast_to(np.asarray(getattr(footprints, name)), swath.shape)
+        for name in ("column", "cloud_fraction", "cloud_height_m", "elevation_m", "albedo", "snow")
     }
+    zenith = swath.sun[0]
+    surface = airmass.pressure(_SEA_LEVEL_PA, known["elevation_m"])
+    cloud_pa = airmass.pressure(surface, known["cloud_height_m"])
+    radiance = airmass.radiance_fraction(known["cloud_fraction"], known["albedo"])
+    scene = {
+        **known,
+        "lat": swath.centres[..., 1],
+        "zenith": zenith,
+        "geometry": airmass.geometric(zenith, swath.view[0]),
+        "surface": surface,
+        "cloud_pa": cloud_pa,
+        "radiance": radiance,
+        "mixing": np.broadcast_to(airmass.pressure(surface, mixing_height_m), swath.shape),
+        "stratosphere": stratosphere(swath),
+        "bias": _bias(swath, seed, known["column"], errors),
+    }
+    sight = _sight(scene)
+    found = _retrieve(swath, seed, scene, sight, errors)
+    lot = swath_noise.uniform(swath, seed, "lot")
+    failed = (zenith > _DARK) | (lot > 1 - _LOST)
+    scene_pa = radiance * cloud_pa + (1 - radiance) * surface
+    found["qa_value"] = _quality(scene, scene_pa, found, lot)
     for values in found.values():
-        values[qa == 0] = np.nan
-    return {"qa": qa, **found}
+        if values.dtype.kind == "f":
+            values[failed] = np.nan
+    found["qa_value"][failed] = 0
+    # Error codes of the low byte (recalled): 7 sun too low, 54 out of range.
+    found["processing_quality_flags"] = np.where(
+        zenith > _DARK, 7, np.where(lot > 1 - _LOST, 54, 0)
+    ).astype("uint32")
+    return {**found, **_inputs(footprints, scene, scene_pa)}
 
 
-def write(world: World, view: Granule, seen: dict[str, NDArray[Any]], folder: Path) -> Path:
-    """Write `<name>.nc`; the bytes follow from the arguments alone."""
-    path = folder / f"{view.name}.nc"
-    values = _values(world, view, seen)
-    day = view.when.strftime("%Y-%m-%d")
-    lines, pixels = view.corners.shape[:2]
-    sizes = {"time": 1, "scanline": lines, "ground_pixel": pixels, "corner": 4, "layer": LAYERS}
-    with netCDF4.Dataset(path, "w", format="NETCDF4") as nc:
-        nc.setncatts(_global_attributes(view, day))
-        product = nc.createGroup("PRODUCT")
-        for name, size in {**sizes, "vertices": 2}.items():
-            product.createDimension(name, size)
-        for group, variables in GROUPS.items():
-            for name, layout in variables.items():
-                _write_variable(nc.createGroup(group), name, layout, values[name])
-        nc["PRODUCT/delta_time"].units = f"milliseconds since {day} 00:00:00"
-        for group, attributes in _metadata(view).items():
-            nc.createGroup(f"METADATA/{group}").setncatts(attributes)
-    return path
+def stratosphere(swath: Swath) -> FloatArray:
+    """Return stratospheric columns (s, p), mol m-2.
 
-
-def _clouds(world: World, view: Granule, cover: float) -> tuple[FloatArray, FloatArray]:
-    """Return effective cloud fraction and cloud radiance fraction of each pixel.
-
-    An effective fraction of .2 gives a radiance fraction of about .5 over dark ground
-    (simulation-facts, section 4), hence the ratio of 4 of the radiances.
+    Fit by eye to the 13 Delhi files: 3.7e-5 in December to 5.7e-5 in June; higher and with more
+    season toward the poles (recalled).
     """
-    box = world.air_grid.extent.boundingbox
-    shape = (int(box.span_y // _CLOUD_PIXEL_M), int(box.span_x // _CLOUD_PIXEL_M))
-    angles = sun.position(view.when, *world.lonlat)
-    sky = clouds.draw(world.seed, view.when.date(), shape, _CLOUD_PIXEL_M, cover=cover, sun=angles)
-    # A thick cloud of reflectance .8 counts as full cover in the effective fraction.
-    effective = np.clip(clouds.reflectance(sky.thickness, 0.8) / 0.8, 0, 1)
-    grid = world.air_grid.zoom_to(shape)
-    fraction = np.clip(air.area_mean(effective, grid, view.corners), 0, 1)
-    return fraction, 4 * fraction / (4 * fraction + 1 - fraction)
+    sine = np.sin(np.radians(swath.centres[..., 1]))
+    season = math.cos(math.tau * (swath.scan_start.timetuple().tm_yday - 160) / 365)
+    moles = 3.6e-5 + 3.4e-5 * sine**2 + (1.6e-5 * sine + 2.0e-5 * sine**3) * season
+    return np.asarray(moles, "float32")
 
 
-def _qa_value(radiance: FloatArray, amf: FloatArray, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _sight(scene: Values) -> Sight:
+    parts = [
+        _sight_of({k: v[at : at + _BLOCK] for k, v in scene.items()})
+        for at in range(0, len(scene["column"]), _BLOCK)
+    ]
+    names = Sight.__slots__
+    return Sight(*(np.concatenate([getattr(part, n) for part in parts]) for n in names))
+
+
+def _sight_of(scene: Values) -> Sight:
+    levels = airmass.interfaces(scene["surface"])
+    top = airmass.tropopause_layer(levels, scene["lat"])
+    column = np.maximum(scene["column"], np.float32(1e-9))  # shapes the profile only
+    partial = airmass.profile(column, scene["mixing"], levels, top)
+    geometry, share = scene["geometry"], scene["radiance"][..., None]
+    clear = airmass.clear(levels, scene["albedo"])
+    cloudy = airmass.cloudy(levels, scene["cloud_pa"])
+    one, two = (geometry * (b * partial).sum(axis=-1) / column for b in (clear, cloudy))
+    boxes = share * cloudy + (1 - share) * clear
+    true = scene["radiance"] * two + (1 - scene["radiance"]) * one
+    known = true / scene["bias"]
+    # The stratosphere is seen alike throughout.
+    high = geometry * boxes[..., 28:].mean(axis=-1)
+    above, below = scene["stratosphere"], np.float32(0.7) * column  # a coarse a-priori column
+    total = (known * below + high * above) / (below + above)
+    boxes *= (geometry / total)[..., None]
+    return Sight(true, known, high, total, one, two, np.asarray(boxes, "float32"), top)
+
+
+def _bias(swath: Swath, seed: int, column: FloatArray, errors: Errors) -> FloatArray:
+    """Return by which factor the a-priori profile makes columns too high."""
+    polluted = column / (column + np.float32(errors.bias_scale))
+    factor = 1 + errors.clean_bias + (errors.polluted_bias - errors.clean_bias) * polluted
+    factor = factor * _lognormal(swath, seed, "profile", errors.profile, errors)
+    return np.asarray(factor, "float32")
+
+
+def _lognormal(swath: Swath, seed: int, name: str, sigma: float, errors: Errors) -> FloatArray:
+    if not sigma:
+        return np.ones(swath.shape, "float32")
+    near = {"km": errors.scale_km, "days": errors.scale_days}
+    # One time a granule: seconds do not matter to what lives for days.
+    field = swath_noise.smooth(swath.centres, swath.scan_start, seed, name, **near)
+    return np.asarray(np.exp(np.float32(sigma) * field))
+
+
+def _retrieve(swath: Swath, seed: int, scene: Values, sight: Sight, errors: Errors) -> Values:
+    """Return columns, precisions and air mass factors."""
+    light = np.cos(np.radians(np.minimum(scene["zenith"], 89)))
+    light = light * airmass.reflectance(scene["cloud_fraction"], scene["albedo"])
+    # Photon noise; 8.6e-6 holds for 1.08 s, sun zenith 45 and reflectance .18 (assumed).
+    sigma = np.sqrt(1.08 / swath.line_s * 0.7 * 0.18 / light).astype("float32")
+    sigma = np.float32(errors.slant) * np.clip(sigma, 0.5, 4)
+    amf = sight.known * _lognormal(swath, seed, "scene", errors.scene, errors)
+    wrong = swath_noise.smooth(swath.centres, swath.scan_start, seed, "assumed", km=800, days=3)
+    wrong *= np.float32(errors.stratosphere)
+    stripes = np.float32(errors.stripes) * swath_noise.stripes(swath, seed)
+    slant = scene["column"] * sight.true + scene["stratosphere"] * sight.stratosphere
+    slant = slant + sigma * swath_noise.normal(swath, seed) + stripes
+    assumed = scene["stratosphere"] + wrong
+    column = (slant - assumed * sight.stratosphere) / amf
+    reported = np.float32(_REPORTED_SLANT) * sigma
+    strato = np.full(column.shape, errors.stratosphere, "float32")
+    base = np.hypot(reported, strato * sight.stratosphere) / amf
+    full = np.maximum(column, 0)
+    precision = np.hypot(base, np.float32(_REPORTED_COLUMN) * full)
+    return {
+        _COLUMN: column,
+        f"{_COLUMN}_precision": precision,
+        f"{_COLUMN}_precision_kernel": np.hypot(base, np.float32(_REPORTED_KERNEL) * full),
+        "averaging_kernel": sight.kernel,
+        "air_mass_factor_troposphere": amf,
+        "air_mass_factor_total": sight.total,
+        "air_mass_factor_stratosphere": sight.stratosphere,
+        "air_mass_factor_clear": sight.clear,
+        "air_mass_factor_cloudy": sight.cloudy,
+        "tm5_tropopause_layer_index": sight.top,
+        _STRATOSPHERE: assumed,
+        f"{_STRATOSPHERE}_precision": strato,
+        _SUMMED: column + assumed,
+        f"{_SUMMED}_precision": np.hypot(precision, strato),
+        _TOTAL: slant / sight.total,
+        f"{_TOTAL}_precision": np.hypot(reported / sight.total, np.float32(0.25) * full),
+        f"{_TOTAL}_precision_kernel": reported / sight.total,
+        _SLANT: slant,
+        f"{_SLANT}_precision": sigma,
+        f"{_SLANT}_stripe_amplitude": stripes + np.zeros_like(slant),
+        "cloud_fraction_crb_nitrogendioxide_window": scene["cloud_fraction"].astype("float32"),
+        "cloud_radiance_fraction_nitrogendioxide_window": scene["radiance"].copy(),
+    }
+
+
+def _quality(
+    scene: Values, scene_pa: FloatArray, found: Values, lot: FloatArray
+) -> NDArray[np.uint8]:
     """Return qa_value in hundredths: a product of factors.
 
-    Cloud radiance fraction above .5 x .74; low tropospheric AMF x .45; a few warnings x .90
-    (simulation-facts, section 4; recalled, the levels fit the Delhi files); 1 % without retrieval.
+    Thresholds and factors are the qa_value settings in METADATA of the real files, but for snow:
+    it is kept where the apparent pressure is that of the ground, which shows it to be free of
+    cloud, else below .5 (section 4; its .88 and .45 are recalled).
     """
-    qa = np.where(radiance > 0.5, 0.74, 1.0)
-    qa = np.where(amf < 0.3, qa * 0.45, qa)
-    lot = rng.random(amf.shape)
-    qa = np.where(lot < 0.035, qa * 0.9, qa)
-    return np.where(lot > 0.99, 0, np.rint(qa * 100)).astype("uint8")
+    snow, zenith = scene["snow"], scene["zenith"]
+    rules = [
+        (~snow & (scene["radiance"] > 0.5), 0.74),
+        (~snow & (scene["albedo"] > 0.3), 0.20),
+        (snow & (scene_pa >= 0.98 * scene["surface"]), 0.88),
+        (snow & (scene_pa < 0.98 * scene["surface"]), 0.45),
+        (scene_pa < 30_000, 0.25),
+        (found["air_mass_factor_troposphere"] < 0.1 * scene["geometry"], 0.45),
+        (found[f"{_SLANT}_precision"] > 33e-6, 0.15),
+        (zenith > 81.2, 0.30),
+        (zenith > 84.5, 0.10),
+        (lot < 0.035, 0.90),  # warnings of interpolation, share as over Delhi (measured)
+    ]
+    qa = np.full(snow.shape, 100.0, "float32")
+    for where, factor in rules:
+        qa[where] *= np.float32(factor)
+    return np.asarray(np.rint(qa), "uint8")
 
 
-def _values(
-    world: World, view: Granule, seen: dict[str, NDArray[Any]]
-) -> dict[str, NDArray[Any] | list[str]]:
-    """Return the content of every variable by name, without the time dimension."""
-    column, precision, kernel = seen["column"], seen["precision"], seen["precision_kernel"]
-    lines, pixels = column.shape
-    times = [view.when + line * timedelta(seconds=LINE_S) for line in range(lines)]
-    midnight = view.when.replace(hour=0, minute=0, second=0, microsecond=0)
-    strato = np.where(np.isfinite(column), np.float32(_STRATOSPHERE), np.nan)
-    total = column + strato
-    total_amf = (seen["amf"] * column + 2.2 * strato) / np.where(total > 0, total, np.nan)
-    lon, lat = lonlat(world, view.corners.mean(axis=2))
-    lon_bounds, lat_bounds = lonlat(world, view.corners)
-    a, b = _levels()
-    angle = sun.position(view.when, *world.lonlat)[0]
+def _inputs(footprints: Footprints, scene: Values, scene_pa: FloatArray) -> Values:
+    shape = scene["surface"].shape
+    land = np.broadcast_to(footprints.land, shape)
+    albedo = scene["albedo"].astype("float32")
+    bright = airmass.reflectance(scene["cloud_fraction"], albedo) - np.float32(0.14)
     return {
-        "scanline": view.first_line + np.arange(lines),
-        "ground_pixel": view.first_pixel + np.arange(pixels),
-        "corner": np.arange(4),
-        "layer": np.arange(LAYERS),
-        "time": np.array(round((midnight - _EPOCH).total_seconds())),
-        "delta_time": np.array([round((t - midnight).total_seconds() * 1000) for t in times]),
-        "time_utc": [t.strftime("%Y-%m-%dT%H:%M:%S.%fZ") for t in times],
-        "latitude": lat,
-        "longitude": lon,
-        "latitude_bounds": lat_bounds,
-        "longitude_bounds": lon_bounds,
-        "solar_zenith_angle": np.full(column.shape, angle),
-        "surface_pressure": np.full(column.shape, 1.0e5),
-        "tm5_constant_a": a,
-        "tm5_constant_b": b,
-        "tm5_tropopause_layer_index": np.full(column.shape, 22),
-        "qa_value": seen["qa"],
-        "nitrogendioxide_tropospheric_column": column,
-        "nitrogendioxide_tropospheric_column_precision": precision,
-        "nitrogendioxide_tropospheric_column_precision_kernel": kernel,
-        "averaging_kernel": _kernel(seen["amf"], total_amf),
-        "air_mass_factor_troposphere": seen["amf"],
-        "air_mass_factor_total": total_amf,
-        "nitrogendioxide_stratospheric_column": strato,
-        "nitrogendioxide_stratospheric_column_precision": 0 * column + _STRATOSPHERE_ERROR,
-        "nitrogendioxide_summed_total_column": total,
-        "nitrogendioxide_summed_total_column_precision": np.hypot(precision, _STRATOSPHERE_ERROR),
-        "nitrogendioxide_total_column": total,
-        "nitrogendioxide_total_column_precision": np.hypot(precision, _STRATOSPHERE_ERROR),
-        "nitrogendioxide_total_column_precision_kernel": np.hypot(kernel, _STRATOSPHERE_ERROR),
-        "cloud_fraction_crb_nitrogendioxide_window": seen["cloud_fraction"],
-        "cloud_radiance_fraction_nitrogendioxide_window": seen["cloud_radiance_fraction"],
-    }
-
-
-def _kernel(amf: FloatArray, total_amf: FloatArray) -> NDArray[Any]:
-    """Return (s, p, layer) total-column kernels.
-
-    Tropospheric kernel .55 + .10 l up to 1.95; 1.48 falling to 1.2 above, in the total kernel's
-    unit (smooth form of simulation-facts, section 4; measured).
-    """
-    layer = np.arange(LAYERS)
-    low = np.minimum(0.55 + 0.10 * layer, 1.95) * (amf / total_amf)[..., None]
-    return np.where(layer <= 22, low, np.interp(layer, [22, LAYERS], [1.48, 1.2]))
-
-
-def _levels() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (layer, vertices) hybrid coefficients: smooth stand-ins, not those of TM5."""
-    share = np.linspace(1, 0, LAYERS + 1)
-    pressure, b = 1e5 * share**1.5, share**3
-    a = pressure - b * 1e5
-    return np.stack([a[:-1], a[1:]], axis=1), np.stack([b[:-1], b[1:]], axis=1)
-
-
-def _write_variable(group: Any, name: str, layout: Layout, values: Any) -> None:
-    """Write one variable as the real product stores it."""
-    if layout.kind == "str":
-        variable = group.createVariable(name, str, layout.dims)
-        # The library refuses fill_value for strings, yet the real files have the attribute.
-        variable.setncattr_string("_FillValue", FILL["str"])
-        variable[0, :] = np.array(values, dtype=object)
-    else:
-        fill = FILL[layout.kind]
-        variable = group.createVariable(
-            name, layout.kind, layout.dims, fill_value=fill, zlib=True, complevel=3, shuffle=True
-        )
-        variable.set_auto_maskandscale(False)
-        data = np.broadcast_to(np.asarray(values), variable.shape)
-        variable[...] = np.where(np.isfinite(data), data, np.asarray(fill)).astype(layout.kind)
-    variable.setncatts(layout.attrs)
-
-
-def _global_attributes(view: Granule, day: str) -> dict[str, Any]:
-    """Return attributes that readers use, and the label that this is no measurement."""
-    start = view.orbit_start + timedelta(seconds=1296)
-    end = start + timedelta(seconds=3504)
-    return {
-        "Conventions": "CF-1.7",
-        "institution": "aqgeo",
-        "source": "SIMULATED: not measured by Sentinel-5 precursor, TROPOMI",
-        "title": "TROPOMI/S5P NO2 1-Orbit L2 Swath 5.5x3.5km, simulated",
-        "summary": "Simulated TROPOMI/S5P NO2 L2 swath over an invented world with known truth",
-        "id": view.name,
-        "time_reference": f"{day}T00:00:00Z",
-        "time_coverage_start": start.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "time_coverage_end": end.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "time_coverage_duration": "PT3504.000S",
-        "time_coverage_resolution": "PT0.840S",
-        "orbit": np.int32(view.orbit),
-        "processor_version": "2.6.0",
-        "algorithm_version": "2.6.0",
-        "product_version": "2.6.0",
-        "cdm_data_type": "Swath",
-        "license": "CC0-1.0",
-        "platform": "S5P",
-        "sensor": "TROPOMI",
-        "spatial_resolution": "5.5x3.5km2",
-        "processing_status": "OFFL-processing nominal product",
-    }
-
-
-def _metadata(view: Granule) -> dict[str, dict[str, Any]]:
-    return {
-        "ALGORITHM_SETTINGS": {"processing.algorithm": "NO2___", "processing.szaMax": "88.0"},
-        "GRANULE_DESCRIPTION": {
-            "InstrumentName": "TROPOMI",
-            "MissionName": "Sentinel-5 precursor",
-            "MissionShortName": "S5P",
-            "ProcessLevel": "2",
-            "ProcessingMode": "Offline",
-            "ProcessorVersion": "2.6.0",
-            "ProductFormatVersion": np.int32(10100),
-            "ProductShortName": "L2__NO2___",
-        },
-        "ISO_METADATA": {"objectType": "gmi:MI_Metadata"},
-        "EOP_METADATA": {"gml:id": f"{view.name}.ID", "objectType": "atm:EarthObservation"},
-        "ESA_METADATA": {},
+        "surface_altitude": scene["elevation_m"].astype("float32"),
+        "surface_altitude_precision": np.full(shape, 10, "float32"),
+        "surface_pressure": scene["surface"],
+        "surface_albedo": albedo,
+        "surface_albedo_nitrogendioxide_window": albedo,
+        "surface_classification": np.where(land, 0, 1).astype("uint8"),
+        # 0 land without snow, 103 snow, 100 full sea ice, 255 ocean (section 4).
+        "snow_ice_flag": np.where(
+            land, np.where(scene["snow"], 103, 0), np.where(scene["snow"], 100, 255)
+        ).astype("uint8"),
+        "cloud_pressure_crb": scene["cloud_pa"],
+        "cloud_albedo_crb": np.full(shape, 0.8, "float32"),
+        "cloud_fraction_crb": scene["cloud_fraction"].astype("float32"),
+        "scene_albedo": np.clip(bright / np.float32(0.8), 0, 1).astype("float32"),
+        "apparent_scene_pressure": scene_pa,
+        "eastward_wind": np.full(shape, footprints.wind[0], "float32"),
+        "northward_wind": np.full(shape, footprints.wind[1], "float32"),
     }

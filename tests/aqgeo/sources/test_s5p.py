@@ -8,11 +8,9 @@ import pytest
 import shapely
 from pyproj import Transformer
 
-from aqgeo.catalog import Grid, Region
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
-from aqgeo.simulation import air, archive, swath, tropomi, world
-from aqgeo.simulation.weather import Weather
+from aqgeo.simulation import granule, swath, tropomi
 from aqgeo.sources import s5p
 
 REAL = Path(__file__).parents[3].parent / "shared/data/s5p_l2_delhi"
@@ -142,16 +140,34 @@ def test_a_file_that_was_cut_short_is_named(share: float, tmp_path: Path) -> Non
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory) -> tuple[Path, np.ndarray]:
+def view() -> swath.Swath:
+    return swath.passes((14.4, 46.7, 15.8, 47.5), Period.parse("2024-06-07").start.date())[0]
+
+
+@pytest.fixture(scope="module")
+def files(view, tmp_path_factory) -> dict[str, Path]:
+    """A granule of the simulation, in each form that is less than an orbit."""
+    folder = tmp_path_factory.mktemp("s5p")
+    ground = np.ones(view.shape, bool)
+    truth = tropomi.Footprints(
+        column=np.full(view.shape, 1e-4, "float32"),
+        cloud_fraction=np.full(view.shape, 0.05, "float32"),
+        cloud_height_m=np.full(view.shape, 1500, "float32"),
+        elevation_m=np.full(view.shape, 300, "float32"),
+        land=ground,
+        snow=~ground,
+        albedo=np.full(view.shape, 0.05, "float32"),
+    )
+    seen = tropomi.observe(view, 7, truth)
+    return {form: granule.write(view, seen, folder, form=form) for form in ("piece", "subset")}
+
+
+@pytest.fixture(scope="module")
+def simulated(view, files) -> tuple[Path, np.ndarray]:
     """A full granule of the simulation, and its corners in metres."""
-    grids = {"surface_reflectance": Grid("EPSG:32633", 60), "no2_column": Grid("EPSG:32633", 4000)}
-    area = shapely.box(15.0, 47.0, 15.154, 47.11)
-    place = world.build(archive.domain(Region("small", "Small", area, grids)), 7)
-    period = Period.parse("2024-06-07")
-    view = swath.granule(place, period.start.date())
-    hour = next(iter(air.hours(place, Weather(7, *place.lonlat), period)))
-    seen = tropomi.observe(place, view, hour.column, 0.0)
-    return tropomi.write(place, view, seen, tmp_path_factory.mktemp("s5p")), view.corners
+    utm = Transformer.from_crs("EPSG:4326", "EPSG:32633", always_xy=True)
+    corners = utm.transform(view.corners[..., 0], view.corners[..., 1])
+    return files["piece"], np.stack(corners, axis=-1)
 
 
 def misfit_m(path: Path, corners: np.ndarray, gone: np.ndarray) -> np.ndarray:
