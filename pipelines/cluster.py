@@ -136,10 +136,10 @@ class Cluster:
             return str(self._local.scheduler_address)
 
 
-def track(items: list[T], label: str) -> Iterable[T]:
-    """Yield items with a progress bar on stderr."""
+def track(items: Iterable[T], label: str, total: int | None = None) -> Iterable[T]:
+    """Yield items with a progress bar on stderr; a generator needs its total named."""
     with _progress() as progress:
-        yield from progress.track(items, description=label)
+        yield from progress.track(items, description=label, total=total)
 
 
 def _await_worker(client: "Client", address: str) -> None:

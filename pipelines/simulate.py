@@ -18,9 +18,7 @@ from pipelines.workspace import Workspace, read_provenance
 log = logging.getLogger(__name__)
 
 
-def simulate(
-    work: Workspace, region: str, period: str, *, workers: int = 2, **chosen: Any
-) -> Path:
+def simulate(work: Workspace, region: str, period: str, *, workers: int = 2, **chosen: Any) -> Path:
     """Write the simulated archive of a region with its truth, and return its catalog.
 
     Args:

@@ -34,7 +34,7 @@ def write_archive(
     settings: Settings,
     *,
     workers: int = 1,
-    track: Track[Any] = lambda items, label, count: items,
+    track: Track = lambda items, label, count: items,
 ) -> dict[str, Any]:
     """Write `archive` (a static STAC catalog with its files) and `truth` into an empty folder.
 

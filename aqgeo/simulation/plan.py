@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import get_args
 
 import scipy.stats
 from affine import Affine
@@ -14,6 +15,7 @@ from aqgeo.catalog import Region, pick
 from aqgeo.errors import GridError, PeriodError
 from aqgeo.period import Period
 from aqgeo.simulation import noise, sun
+from aqgeo.simulation.granule import Form
 from aqgeo.simulation.presets import PRESETS
 from aqgeo.simulation.sentinel2 import Scene
 from aqgeo.simulation.weather import Weather
@@ -25,7 +27,6 @@ TILE_M = 109_800
 """Side of a Sentinel-2 tile; a larger domain is cut into several scenes."""
 MAX_LATITUDE = 75.0
 LEVELS = ("l1c", "l2a")
-GRANULES = ("piece", "subset", "orbit")
 _REVISIT = timedelta(days=5)  # of two satellites at the equator (EOPF Sentinel-2 pages)
 _FEWEST = 3  # with fewer dates nothing can be filled
 _LOWEST_SUN = 80.0  # zenith angle in degrees from which on Sentinel-2 scenes are too dark
@@ -57,13 +58,13 @@ class Settings:
     """Dates of Sentinel-2, spread over the period; one in five days, at least three, if None."""
     levels: tuple[str, ...] = LEVELS
     """Sentinel-2 products to write."""
-    granules: str = "piece"
+    granules: Form = "piece"
     """Form of Sentinel-5P granules: piece of an orbit, subset without corners, whole orbit."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be simulated."""
         pick(PRESETS, self.preset, "preset")
-        pick(dict.fromkeys(GRANULES), self.granules, "form of granules")
+        pick(dict.fromkeys(get_args(Form)), self.granules, "form of granules")
         for level in self.levels:
             pick(dict.fromkeys(LEVELS), level, "level")
         if self.resolution_m not in (10, 20):

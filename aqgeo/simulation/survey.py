@@ -10,6 +10,7 @@ import numpy as np
 import pyproj
 from affine import Affine
 from numpy.typing import NDArray
+from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 
 from aqgeo import grid as grids
@@ -28,6 +29,7 @@ from aqgeo.simulation import (
     tropomi,
 )  # fmt: skip
 from aqgeo.simulation.air import Hour
+from aqgeo.simulation.granule import Form
 from aqgeo.simulation.noise import FloatArray
 from aqgeo.simulation.stations import Station
 from aqgeo.simulation.swath import Swath
@@ -63,7 +65,7 @@ class Survey:
     at_stations: list[FloatArray] = field(default_factory=list)
     """(station,) concentration of each hour so far, ug m-3."""
 
-    def run(self, truth: Truth, folder: Path, form: str) -> Iterator[datetime]:
+    def run(self, truth: Truth, folder: Path, form: Form) -> Iterator[datetime]:
         """Go through the hours; write granules into a folder and the truth; yield each hour.
 
         Args:
@@ -72,12 +74,12 @@ class Survey:
             form: form of the granules, one of `granule.write`'s.
         """
         inventory = emission.inventory(self.world)
-        street = inventory.traffic * np.float32(stations.STREET_INTEGRAL)
+        street = np.asarray(inventory.traffic * stations.STREET_INTEGRAL, "float32")
         views = self._passes()
         day: list[FloatArray] = []
         for hour in air.hours(inventory, self.weather, self.period):
             self.starts.append(hour.start)
-            day.append(hour.concentration + street * np.float32(hour.traffic))
+            day.append(np.asarray(hour.concentration + street * hour.traffic, "float32"))
             self.at_stations.append(stations.concentrations(self.world, self.network, hour))
             for view in views.get(hour.start, ()):
                 truth.add_column(view.start, hour.column)
@@ -98,7 +100,7 @@ class Survey:
                     found.setdefault(hour, []).append(view)
         return found
 
-    def _observe(self, view: Swath, hour: Hour, folder: Path, form: str) -> None:
+    def _observe(self, view: Swath, hour: Hour, folder: Path, form: Form) -> None:
         if noise.stream(self.world.seed, "lost", view.orbit).random() < _LOST:
             return
         below = self._footprints(view, hour)
@@ -141,7 +143,7 @@ class Survey:
         return Footprints(
             column=air.area_mean(hour.column, world.air_grid, corners),
             cloud_fraction=np.clip(cloudy, 0, 1),
-            cloud_height_m=top,
+            cloud_height_m=top.astype("float32"),
             elevation_m=mean(ground.elevation),
             land=land,
             snow=snow,
@@ -150,7 +152,7 @@ class Survey:
         )
 
 
-def _covering(corners: NDArray[np.float64], crs: object) -> GeoBox:
+def _covering(corners: NDArray[np.float64], crs: CRS | None) -> GeoBox:
     """Return a grid of 640 m pixels on their multiples that covers points."""
     left, bottom = (math.floor(v / _SKY_M) for v in corners.reshape(-1, 2).min(axis=0))
     right, top = (math.ceil(v / _SKY_M) for v in corners.reshape(-1, 2).max(axis=0))

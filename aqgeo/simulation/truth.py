@@ -4,6 +4,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 import zarr
 from affine import Affine
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ class Truth:
         self._append("air", {"no2_concentration": found}, when, self._air)
 
     def _append(
-        self, group: str, variables: dict[str, object], when: datetime, grid: GeoBox
+        self, group: str, variables: dict[str, xr.Variable], when: datetime, grid: GeoBox
     ) -> None:
         time = np.array([when.replace(tzinfo=None)], "datetime64[s]")
         cube.append(cube.make(variables, time, grid), self._path / group)
