@@ -100,7 +100,7 @@ def render(land: Land, sky: Sky, smoke: FloatArray | None, scene: Acquisition) -
 def mode(labels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     """Return the most frequent of the classes 0 to 3 in blocks; the lowest where two are."""
     shares = [zoom.shrink((labels == c).astype("float32"), factor) for c in range(4)]
-    return np.argmax(shares, axis=0).astype("uint8")
+    return np.asarray(np.argmax(shares, axis=0), dtype="uint8")
 
 
 def _encode(

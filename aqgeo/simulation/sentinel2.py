@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ BASELINE = "05.10"
 LABELS_NO_DATA = 255
 Look = Callable[[GeoBox], Land]
 """Gives the land of any window."""
-Sheet = NDArray[np.generic]
+Sheet = NDArray[Any]
 
 
 class Weather(Protocol):
