@@ -78,10 +78,9 @@ def light(sky: Sky, mu: float, smoke: FloatArray | None) -> Light:
     """
     depth = sky.depth
     up = clouds.reflectance(depth, mu)
-    ice = sky.ice * np.float32(clouds.BETA_ICE)
-    ice /= depth + np.float32(mu)
-    clear = sky.top_m * np.float32(1 / _B10_SCALE_M)
-    high = np.float32(_B10_ICE) * (ice + (up - ice) * clear**3)
+    ice = clouds.reflectance(sky.ice * np.float32(clouds.BETA_ICE), mu)  # the uppermost layer
+    clear = sky.top_m * np.float32(1 / _B10_SCALE_M)  # of vapour above, by height
+    high = np.float32(_B10_ICE) * (ice + (up - ice) * (clear * clear) ** 2)
     return Light(sky.sunlight, up, ice, clouds.reflectance(depth, 1.0), sky.haze, high, smoke)
 
 

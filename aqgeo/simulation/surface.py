@@ -132,7 +132,7 @@ def relief(land: Land, sun: tuple[float, float]) -> FloatArray:
     north, east = np.float32(np.cos(azimuth)), np.float32(np.sin(azimuth))
     down *= north / pixel  # towards the south is down the rows, so this is -d/dnorth x north
     right *= east / pixel
-    lit: FloatArray = (down - right) * np.float32(np.tan(zenith))
+    lit = np.asarray((down - right) * np.float32(np.tan(zenith)))
     lit += np.float32(1)
     np.clip(lit, 0, 3, out=lit)
     lit *= np.float32(_DIRECT)

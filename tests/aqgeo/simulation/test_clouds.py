@@ -1,5 +1,6 @@
 """Clouds: cover, shape, shadow, the same for every instrument and every window."""
 
+import itertools
 from datetime import UTC, datetime
 
 import numpy as np
@@ -66,10 +67,13 @@ def test_wind_carries_clouds_by_its_speed_times_the_time() -> None:
     before = draw(grid, drift=drift)
     after = draw(zoom.shift(grid, *moved), when=later, drift=drift)
     # Each instant is rounded to the lattice on its own, so one pixel may lie between them.
+    inner = np.s_[9:-9, 9:-9]
     best = max(
-        np.corrcoef(before.water[9:-9, 9:-9].ravel(), np.roll(after.water, s, (0, 1))[9:-9, 9:-9].ravel())[0, 1]
-        for s in [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-    )  # fmt: skip
+        np.corrcoef(before.water[inner].ravel(), np.roll(after.water, s, (0, 1))[inner].ravel())[
+            0, 1
+        ]
+        for s in itertools.product((-1, 0, 1), repeat=2)
+    )
     assert best > 0.999
     assert not np.allclose(before.water, draw(grid, when=later, drift=drift).water)
 
@@ -90,9 +94,7 @@ def test_shadow_and_image_lie_where_height_and_angles_put_them() -> None:
     shade = np.roll(1 - nadir.sunlight, (round(north / 20), -round(east / 20)), (0, 1))
     where = np.s_[130:-130, 130:-130]
     dark = np.corrcoef(shade[where].ravel(), (nadir.water > 1)[where].ravel())[0, 1]
-    here = np.corrcoef(
-        (1 - nadir.sunlight)[where].ravel(), (nadir.water > 1)[where].ravel()
-    )[0, 1]
+    here = np.corrcoef((1 - nadir.sunlight)[where].ravel(), (nadir.water > 1)[where].ravel())[0, 1]
     assert dark > 0.75 and dark > here + 0.3
 
 
@@ -111,7 +113,9 @@ def test_two_streams_have_the_right_limits() -> None:
     assert found[0] == 0 and found[-1] == pytest.approx(1, abs=1e-5)
     assert found[1] == pytest.approx(1e-4 / 0.8, rel=1e-3)
     # tau 5 of droplets at mu .8: .32 (simulation-facts, section 3)
-    assert clouds.reflectance(np.float32(5 * clouds.BETA_WATER), 0.8) == pytest.approx(0.32, abs=0.01)
+    assert clouds.reflectance(np.float32(5 * clouds.BETA_WATER), 0.8) == pytest.approx(
+        0.32, abs=0.01
+    )
 
 
 def test_edges_are_as_rough_as_real_ones_and_spectra_as_steep() -> None:
