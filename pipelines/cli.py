@@ -124,7 +124,8 @@ def simulate(
         int | None, typer.Option(help="Dates of Sentinel-2; one in five days, at least three.")
     ] = None,
     level: Annotated[
-        list[str] | None, typer.Option(help="Sentinel-2 product: l1c or l2a; both. Repeat it.")
+        list[str] | None,
+        typer.Option(help="Sentinel-2 product, l1c or l2a; repeat it for both; l2a."),
     ] = None,
     granules: Annotated[
         str | None,
