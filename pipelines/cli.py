@@ -307,8 +307,9 @@ def _tell(paths: list[Path], json_file: Path | None, more: dict[str, Any] | None
     if json_file is not None:
         from pipelines.workspace import PROVENANCE
 
-        told = [path.parent if path.is_file() else path for path in paths]
-        beside = {str(folder) for folder in told if (folder / PROVENANCE).is_file()}
+        # A file lies in its result's folder, the catalog of a simulated archive one below.
+        around = [folder for path in paths for folder in (path, *path.parents[:2])]
+        beside = {str(folder) for folder in around if (folder / PROVENANCE).is_file()}
         provenance = {
             os.path.relpath(folder): json.loads((Path(folder) / PROVENANCE).read_text("utf-8"))
             for folder in sorted(beside)
