@@ -94,7 +94,7 @@ class Weather:
         """
         noon = datetime.combine(self.local(when).date(), time(12), UTC)
         season = self.season(noon)
-        usual = 1300 - 600 * season - 100 * season**2
+        usual = 1300 - 550 * season - 100 * season**2
         sky = 1.12 - 0.32 * self.cloud_cover(noon.date())
         return usual * sky * math.exp(0.15 * self._drift("day height", noon, 24))
 
