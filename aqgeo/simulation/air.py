@@ -78,12 +78,8 @@ def hours(inventory: Inventory, weather: Weather, period: Period) -> Iterator[Ho
         source = _AROUND * (0.75 * at_work["traffic"] + 0.25 * at_work["homes"])
         around[0] += transport.grown(source, loss)
         if start >= period.start:
-            no2 = 1 / chemistry.nox_per_no2(middle, weather)
-            column = no2 * (air[0] + air[1]) + (no2 * around.sum() + FREE_TROPOSPHERE)
-            near, far = (1 / height + 1 / depth for depth in (_DEPTH_M, _DEPTH_AROUND_M))
-            concentration = near * air[0] + far * around[0]
-            concentration *= no2 * _MICROGRAMS_PER_MOL
-            yield Hour(start, column, concentration, at_work["traffic"], budget)
+            fields = _no2(air, around, height, chemistry.nox_per_no2(middle, weather))
+            yield Hour(start, *fields, at_work["traffic"], budget)
         start += timedelta(hours=1)
 
 
@@ -118,6 +114,23 @@ def area_mean(
     weights = np.stack([(1 - s) * (1 - t), s * (1 - t), s * t, (1 - s) * t])
     spots = np.einsum("...cd,cn->...nd", corners, weights)
     return sample(field, grid, spots[..., 0], spots[..., 1]).mean(axis=-1)  # type: ignore[no-any-return]
+
+
+def _no2(
+    air: FloatArray, around: NDArray[np.float64], height: float, nox_per_no2: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return column in mol m-2 and concentration at the ground in ug m-3, both (y, x).
+
+    Args:
+        air: (2, y, x) NOx from the grid's sources in the mixed layer and above, mol m-2.
+        around: (2,) the same for the air far and wide.
+        height: of the mixed layer, m.
+        nox_per_no2: their ratio.
+    """
+    near, far = around.tolist()
+    column = (air[0] + air[1] + (near + far)) / nox_per_no2 + FREE_TROPOSPHERE
+    ground = air[0] * (1 / height + 1 / _DEPTH_M) + near * (1 / height + 1 / _DEPTH_AROUND_M)
+    return column, ground * (_MICROGRAMS_PER_MOL / nox_per_no2)
 
 
 def _exchange(layers: NDArray[Any], before: float, height: float, top: float) -> None:

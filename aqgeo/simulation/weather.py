@@ -38,7 +38,7 @@ class Weather:
     """Kind of world."""
 
     def local(self, when: datetime) -> datetime:
-        """Return local solar time, to the hour angle's next 20 minutes (5 degrees)."""
+        """Return local solar time, true to 10 minutes; its offset is still said to be UTC's."""
         return when + timedelta(hours=_coarse(self.lon) / 15)
 
     @property
@@ -75,7 +75,7 @@ class Weather:
     def convection(self, when: datetime) -> float:
         """Return how far the mixed layer has grown, 0 at night to 1 in the afternoon.
 
-        It begins half an hour sooner and ends half an hour later in summer, the reverse in winter.
+        Half an hour sooner and until half an hour later in summer, the reverse in winter.
         """
         local, shift = self.local(when), 0.5 * self.season(when)
         hour = local.hour + local.minute / 60 + local.second / 3600

@@ -190,6 +190,7 @@ def test_twice_the_sources_make_twice_the_excess() -> None:
             2 * excess, abs=1e-4 * float(excess.max())
         )
     assert (one.column >= 0.99 * zero.column).all()
+    assert one.column.dtype == one.concentration.dtype == np.float32
 
 
 def list_rest(found: Inventory) -> list[object]:
