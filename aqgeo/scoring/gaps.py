@@ -1,5 +1,7 @@
 """Filled gaps against the truth: gaps by size, structural similarity, spectral angle."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import ndimage
 
@@ -31,33 +33,37 @@ def size_classes(gaps: np.ndarray, pixel_km2: float) -> np.ndarray:
     return found
 
 
-def similarity(one: np.ndarray, two: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Return the structural similarity of two images at the pixels inside gaps, and from them only.
+def similarity(
+    truth: np.ndarray, found: Sequence[np.ndarray], inside: np.ndarray
+) -> list[np.ndarray]:
+    """Return the structural similarity of images to the truth inside gaps, and from there only.
 
     Each pixel inside is the centre of a Gaussian window; pixels outside weigh nothing in it.
 
     Args:
-        one: (y, x) reflectance, 1; finite inside.
-        two: (y, x) reflectance, 1; finite inside.
+        truth: (y, x) reflectance, 1; finite inside.
+        found: (y, x) images, the same.
         inside: (y, x) True where pixels count.
 
     Returns:
-        (n,) float64, -1 to 1, for the n pixels inside in the order of the rows.
+        For each image (n,) float32, -1 to 1, for the n pixels inside in the order of the rows.
     """
-    weight = _smooth(inside.astype("float64"))[inside]
+    weight = _smooth(inside.astype("float32"))[inside]
 
-    def mean(values: np.ndarray) -> np.ndarray:
-        found: np.ndarray = _smooth(values)[inside] / weight
-        return found
+    def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean = _smooth(values)[inside] / weight
+        return mean, _smooth(values * values)[inside] / weight - mean**2
 
-    a, b = (np.where(inside, v, 0).astype("float64") for v in (one, two))
-    mean_a, mean_b = mean(a), mean(b)
-    var_a, var_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
-    both = mean(a * b) - mean_a * mean_b
     c1, c2 = ((k * REFLECTANCE_RANGE) ** 2 for k in (_K1, _K2))
-    light = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-    found: np.ndarray = light * (2 * both + c2) / (var_a + var_b + c2)
-    return found
+    a, results = np.where(inside, truth, 0).astype("float32"), []
+    mean_a, var_a = moments(a)
+    for image in found:
+        b = np.where(inside, image, 0).astype("float32")
+        mean_b, var_b = moments(b)
+        both = _smooth(a * b)[inside] / weight - mean_a * mean_b
+        light = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+        results.append(light * (2 * both + c2) / (var_a + var_b + c2))
+    return results
 
 
 def spectral_angle(one: np.ndarray, two: np.ndarray) -> np.ndarray:

@@ -187,10 +187,10 @@ class _GapSums:
             return
         chosen, size = codes[both], self.pixels.size
         self.pixels += np.bincount(chosen, minlength=size)
+        bands = [gaps.similarity(t, f, both) for t, *f in zip(truth, *found, strict=True)]
         for m, estimate in enumerate(found):
             squares = ((estimate - truth)[:, both].astype("float64") ** 2).mean(axis=0)
-            pairs = zip(estimate, truth, strict=True)
-            similar = np.mean([gaps.similarity(e, t, both) for e, t in pairs], axis=0)
+            similar = np.mean([band[m] for band in bands], axis=0)
             angles = gaps.spectral_angle(estimate[:, both], truth[:, both])
             known = np.isfinite(angles)
             self.squares[m] += np.bincount(chosen, squares, size)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from aqgeo.catalog import Region
 from aqgeo.period import Period
 from aqgeo.simulation import land, plan, records, sentinel2, settlements, stations
 from aqgeo.simulation.plan import Settings
-from aqgeo.simulation.sentinel2 import Scene
+from aqgeo.simulation.sentinel2 import Look, Scene
 from aqgeo.simulation.spectra import BANDS_L2A
 from aqgeo.simulation.survey import Survey
 from aqgeo.simulation.truth import SCENE_PIXEL_M, Truth
@@ -25,6 +25,8 @@ from aqgeo.simulation.world import World
 # Smoke as its cross-section of extinction: a stack has some 100-500 m2 s-1, a fire 1,000-10,000
 # (illustrative: plumes as thick as they look in pictures).
 _STACK_M2_S, _FIRE_M2_S = 4000.0, 3000.0
+
+_REMEMBERED = 12_000_000  # pixels of a domain whose land, 21 bytes a pixel, is kept in memory
 
 Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
 DATA = {"l1c": "data/sentinel2_l1c", "l2a": "data/sentinel2"}
@@ -70,9 +72,17 @@ def write_archive(
     (known / "labels").mkdir(parents=True)
     truth = Truth(known / "truth.zarr", world)
     items: list[records.Record] = []
+    look = _look(world)
     for scene in track(scenes, "Sentinel-2", len(scenes)):
         items += _write_scene(
-            world, weather, scene, folder, truth=truth, levels=settings.levels, workers=workers
+            world,
+            weather,
+            scene,
+            folder,
+            look=look,
+            truth=truth,
+            levels=settings.levels,
+            workers=workers,
         )
     network = stations.place(world, partial(land.draw, world))
     skies = plan.skies(period, scenes, settings, weather)
@@ -105,12 +115,20 @@ def _write_stations(world: World, survey: Survey, period: Period, folder: Path) 
     return records.stations_item(spots, span, name, f"{STATIONS}/{name}.csv")
 
 
+def _look(world: World) -> Look:
+    """Return what gives the land of a window; of a small domain it is drawn once for all dates."""
+    draw = partial(land.draw, world)
+    rows, cols = world.grid.shape
+    return cache(draw) if rows * cols <= _REMEMBERED else draw
+
+
 def _write_scene(
     world: World,
     weather: Weather,
     scene: Scene,
     folder: Path,
     *,
+    look: Look,
     truth: Truth,
     levels: Sequence[str],
     workers: int,
@@ -130,7 +148,7 @@ def _write_scene(
             part,
             scene,
             {**stems, "labels": folder / "truth" / "labels" / name},
-            look=partial(land.draw, part),
+            look=look,
             weather=weather,
             smoke=_smoke(part),
             workers=workers,

@@ -23,20 +23,20 @@ def test_gaps_that_touch_are_one_and_have_the_class_of_their_area() -> None:
 
 
 def test_similarity_is_one_of_an_image_with_itself_and_symmetric() -> None:
-    assert gaps.similarity(IMAGE, IMAGE, INSIDE) == pytest.approx(1)
+    assert gaps.similarity(IMAGE, [IMAGE], INSIDE)[0] == pytest.approx(1)
     other = np.clip(IMAGE + RNG.normal(0, 0.05, IMAGE.shape), 0, 1)
-    one, two = (gaps.similarity(*pair, INSIDE) for pair in ((IMAGE, other), (other, IMAGE)))
+    one, two = (gaps.similarity(a, [b], INSIDE)[0] for a, b in ((IMAGE, other), (other, IMAGE)))
     assert one == pytest.approx(two)
     assert one.max() < 1
     worse = np.clip(IMAGE + RNG.normal(0, 0.2, IMAGE.shape), 0, 1)
-    assert gaps.similarity(IMAGE, worse, INSIDE).mean() < one.mean()
+    assert gaps.similarity(IMAGE, [worse], INSIDE)[0].mean() < one.mean()
 
 
 def test_similarity_sees_nothing_outside_the_gaps() -> None:
     other = IMAGE * 0.8
-    before = gaps.similarity(IMAGE, other, INSIDE)
+    before = gaps.similarity(IMAGE, [other], INSIDE)[0]
     changed = np.where(INSIDE, other, np.nan)
-    assert gaps.similarity(IMAGE, changed, INSIDE).tolist() == before.tolist()
+    assert gaps.similarity(IMAGE, [changed], INSIDE)[0].tolist() == before.tolist()
     assert before.size == INSIDE.sum()
 
 

@@ -1,4 +1,4 @@
-"""One small simulated archive, shared by all tests of the room."""
+"""One small simulated archive with its truth, shared by all tests of the room."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,18 +8,25 @@ import shapely
 
 from aqgeo.catalog import Grid, Region
 from aqgeo.period import Period
-from aqgeo.simulation import archive, world
-from aqgeo.simulation.world import World
+from aqgeo.simulation import archive
+from aqgeo.simulation.plan import Settings
 
-SEED = 7
-# Friday to Wednesday: five scenes, weekdays and a weekend.
+# Friday to Wednesday: weekdays and a weekend.
 PERIOD = Period.parse("2024-06-07/2024-06-13")
+SETTINGS = Settings(seed=7, levels=("l1c", "l2a"))
 
 
 class Archive(NamedTuple):
     folder: Path
     summary: dict[str, Any]
-    told: list[str]
+
+    @property
+    def archive(self) -> Path:
+        return self.folder / "archive"
+
+    @property
+    def truth(self) -> Path:
+        return self.folder / "truth"
 
 
 def make_region(side_deg: float = 0.11) -> Region:
@@ -30,23 +37,8 @@ def make_region(side_deg: float = 0.11) -> Region:
 
 
 @pytest.fixture(scope="session")
-def region() -> Region:
-    return make_region()
-
-
-@pytest.fixture(scope="session")
-def period() -> Period:
-    return PERIOD
-
-
-@pytest.fixture(scope="session")
-def place(region: Region) -> World:
-    return world.build(archive.domain(region), SEED)
-
-
-@pytest.fixture(scope="session")
-def small(region: Region, tmp_path_factory: pytest.TempPathFactory) -> Archive:
+def small(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     folder = tmp_path_factory.mktemp("archive")
-    told: list[str] = []
-    summary = archive.write_archive(region, PERIOD, folder, seed=SEED, progress=told.append)
-    return Archive(folder, summary, told)
+    return Archive(
+        folder, archive.write_archive(make_region(), PERIOD, folder, SETTINGS, workers=2)
+    )

@@ -2,20 +2,24 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pystac
 import pytest
 import rasterio
+import xarray as xr
 
 from aqgeo import cube
-from aqgeo.catalog import Grid
-from aqgeo.errors import GridError
 from aqgeo.period import Period
-from aqgeo.simulation import archive, records
+from aqgeo.simulation import archive, noise, plan, records
+from aqgeo.simulation.plan import Settings
+from aqgeo.sources import s5p
 
-from .conftest import PERIOD, SEED, Archive, make_region
+from .conftest import PERIOD, SETTINGS, Archive, make_region
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -23,46 +27,78 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
-def test_same_seed_gives_same_bytes(small: Archive, region, tmp_path: Path) -> None:
-    archive.write_archive(region, PERIOD, tmp_path, seed=SEED)
+def by_date(paths: Iterable[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: path.name.split("_")[2])
+
+
+def truth(small: Archive, group: str) -> xr.Dataset:
+    ds = cube.open(small.truth / "truth.zarr" / group)
+    cube.check(ds)
+    return ds
+
+
+def test_same_settings_give_same_bytes_with_one_worker_and_two(
+    small: Archive, tmp_path: Path
+) -> None:
+    archive.write_archive(make_region(), PERIOD, tmp_path, SETTINGS, workers=1)
     assert digests(tmp_path) == digests(small.folder)
 
 
-def test_another_seed_gives_another_world(small: Archive, region, tmp_path: Path) -> None:
-    archive.write_archive(region, PERIOD, tmp_path, seed=SEED + 1, days=1)
-    names = {p.name for p in (tmp_path / "data/sentinel2").iterdir()}
-    assert len(names) == 5
-    old, new = set(digests(small.folder).values()), set(digests(tmp_path).values())
-    assert not old & new
+def test_another_seed_gives_another_world(small: Archive, tmp_path: Path) -> None:
+    other = replace(SETTINGS, seed=8, days=1, levels=("l2a",))
+    archive.write_archive(make_region(), PERIOD, tmp_path, other)
+    assert len(list((tmp_path / "archive/data/sentinel2").iterdir())) == 13
+    rasters = {k: v for k, v in digests(tmp_path).items() if k.endswith((".tif", ".nc", ".csv"))}
+    assert not set(rasters.values()) & set(digests(small.folder).values())
+
+
+def test_a_larger_domain_holds_the_smaller_unchanged(tmp_path: Path) -> None:
+    """Land, roads and clouds: the classes of clouds and the clear ground are the same numbers."""
+    found = []
+    for size in (6, 12):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        settings = Settings(seed=7, size_km=size, scenes=1, clouds=0.5)
+        archive.write_archive(make_region(), Period.parse("2024-06-07"), folder, settings)
+        found.append(cube.open(folder / "truth/truth.zarr/scenes"))
+    inner, outer = found
+    part = outer.sel(x=inner.x, y=inner.y)
+    assert inner.sizes["x"] == 100 and outer.sizes["x"] == 200
+    for name in ("B02", "B08", "B11", "cloud"):
+        np.testing.assert_array_equal(part[name].to_numpy(), inner[name].to_numpy())
 
 
 def test_summary_counts_what_lies_there(small: Archive) -> None:
-    folder, summary = small.folder, small.summary
-    assert summary["scenes"] == 5
-    assert len(list((folder / "data/sentinel2").iterdir())) == 5 * summary["scenes"]
-    assert len(list((folder / "data/sentinel5p").iterdir())) == summary["granules"] == 6
-    assert 25 <= summary["stations"] <= 40
-    assert summary["seed"] == SEED
-    assert len(small.told) == 3
+    summary, folder = small.summary, small.archive / "data"
+    assert summary["scenes"] == 3
+    assert len(list((folder / "sentinel2").iterdir())) == 13 * 3
+    assert len(list((folder / "sentinel2_l1c").iterdir())) == 13 * 3
+    assert len(list((small.truth / "labels").iterdir())) == 3
+    assert len(list((folder / "sentinel5p").iterdir())) == summary["granules"]
+    assert 5 <= summary["granules"] <= 10
+    assert 3 <= summary["stations"] <= 40
     json.dumps(summary)
 
 
 def test_pystac_reads_the_catalog_and_every_href_exists(small: Archive) -> None:
-    catalog = pystac.Catalog.from_file(str(small.folder / "catalog.json"))
+    catalog = pystac.Catalog.from_file(str(small.archive / "catalog.json"))
     collections = {c.id: c for c in catalog.get_children()}
-    assert set(collections) == {"sentinel-2-l2a", "sentinel-5p-l2-no2", "stations-no2"}
+    kinds = {"sentinel-2-l1c", "sentinel-2-l2a", "sentinel-5p-l2-no2", "stations-no2"}
+    assert set(collections) == kinds
     items = list(catalog.get_items(recursive=True))
-    assert len(items) == 5 + 6 + 1
+    assert len(items) == 3 + 3 + small.summary["granules"] + 1
     for item in items:
         assert item.properties["aqgeo:simulated"] is True
         assert item.collection_id in collections
         for asset in item.assets.values():
             assert not Path(asset.href).is_absolute()
-            assert Path(str(asset.get_absolute_href())).is_file()
+            path = Path(str(asset.get_absolute_href()))
+            assert path.is_file()
+            assert "truth" not in str(path.relative_to(small.folder.parent))
 
 
 def test_everything_says_that_it_is_simulated(small: Archive) -> None:
-    for path in [small.folder / "catalog.json", *small.folder.glob("*/collection.json")]:
+    for path in [small.archive / "catalog.json", *small.archive.glob("*/collection.json")]:
         record = json.loads(path.read_text("utf-8"))
         assert "simulated" in record["description"].lower()
         assert "simulated" in record["keywords"]
@@ -71,57 +107,106 @@ def test_everything_says_that_it_is_simulated(small: Archive) -> None:
             assert record["providers"] == [{"name": "aqgeo", "roles": ["producer"]}]
 
 
-def test_sentinel2_items_tell_the_offset_and_the_grid(small: Archive, place) -> None:
-    for path in sorted((small.folder / "sentinel-2-l2a").glob("*/*.json")):
+@pytest.mark.parametrize("level", ["l1c", "l2a"])
+def test_sentinel2_items_tell_the_offset_and_the_grid(small: Archive, level: str) -> None:
+    for path in sorted((small.archive / f"sentinel-2-{level}").glob("*/*.json")):
         item = json.loads(path.read_text("utf-8"))
-        assert item["id"].split("_")[1:] == ["33TWN", item["id"].split("_")[2], "0", "L2A"]
+        assert item["id"].split("_")[1:] == [
+            "33TWN", item["id"].split("_")[2], "0", level.upper()
+        ]  # fmt: skip
         properties = item["properties"]
         assert properties["s2:processing_baseline"] == "05.10"
         assert properties["earthsearch:boa_offset_applied"] is False
-        assert set(item["assets"]) == {"blue", "green", "red", "nir", "scl"}
+        assert len(item["assets"]) == 13
+        assert ("scl" in item["assets"]) == (level == "l2a")
+        assert ("cirrus" in item["assets"]) == (level == "l1c")
         band = item["assets"]["nir"]["raster:bands"][0]
         assert (band["scale"], band["offset"], band["nodata"]) == (0.0001, -0.1, 0)
-        with rasterio.open(path.parent / item["assets"]["nir"]["href"]) as source:
-            assert list(source.shape) == properties["proj:shape"]
-            assert list(source.transform)[:6] == properties["proj:transform"]
-            assert source.crs.to_epsg() == 32633
+        for asset in item["assets"].values():
+            with rasterio.open(path.parent / asset["href"]) as source:
+                assert list(source.shape) == asset["proj:shape"]
+                assert list(source.transform)[:6] == asset["proj:transform"]
+                assert source.res[0] == asset["raster:bands"][0]["spatial_resolution"]
+                assert source.crs.to_epsg() == 32633
 
 
-def test_domain_covers_both_grids_on_multiples_of_60_m(region) -> None:
-    box = archive.domain(region).extent.boundingbox
-    for product in ("surface_reflectance", "no2_column"):
-        inner = region.geobox(product).extent.boundingbox
-        assert box.left <= inner.left and box.right >= inner.right
-        assert box.bottom <= inner.bottom and box.top >= inner.top
-    assert all(v % 60 == 0 for v in box.bbox)
+def test_truth_of_scenes_is_what_clear_pixels_show(small: Archive) -> None:
+    """Within Sen2Cor's stated uncertainty, .005-.01 + 5 % (simulation-facts, section 1)."""
+    ds, paths = (
+        truth(small, "scenes"),
+        by_date((small.archive / "data/sentinel2").glob("*_B04.tif")),
+    )
+    for number, path in enumerate(paths):
+        true = ds.B04.to_numpy()[number]
+        clear = ds.cloud.to_numpy()[number] == 0
+        with rasterio.open(path) as source:
+            seen = noise.block_mean(source.read(1) * 1e-4 - 0.1, 3)
+        if clear.mean() > 0.2:
+            error = (seen - true)[clear]
+            assert abs(np.median(error)) < 0.01
+            assert np.percentile(np.abs(error) / (0.015 + 0.1 * true[clear]), 80) < 1
 
 
-def test_a_region_too_large_or_in_degrees_is_refused() -> None:
-    with pytest.raises(GridError, match="at most 150000 m"):
-        archive.domain(make_region(2.0))
-    region = make_region()
-    degrees = {**region.grids, "surface_reflectance": Grid("EPSG:4326", resolution_deg=0.001)}
-    with pytest.raises(GridError, match="not in metres"):
-        archive.domain(type(region)("x", "x", region.area, degrees))
+def test_labels_are_the_truth_at_full_resolution(small: Archive) -> None:
+    ds = truth(small, "scenes")
+    for number, path in enumerate(by_date((small.truth / "labels").iterdir())):
+        with rasterio.open(path) as source:
+            label = source.read(1)
+            assert source.nodata == 255
+        shares = np.bincount(label.ravel(), minlength=4)[:4] / label.size
+        coarse = ds.cloud.to_numpy()[number]
+        np.testing.assert_allclose(
+            np.bincount(coarse.ravel(), minlength=4) / coarse.size, shares, atol=0.03
+        )
 
 
-def test_scenes_spread_over_the_period_with_clear_and_cloudy_ones() -> None:
-    scenes = archive.plan(Period.parse("2024-06"), 0)
-    gaps = np.diff([s.day.toordinal() for s in scenes])
-    assert set(gaps) == {6}
-    covers = sorted(s.cover for s in scenes)
-    assert sum(c < 0.1 for c in covers) == 2
-    assert sum(c > 0.8 for c in covers) == 1
+def test_granules_scatter_about_the_true_columns(small: Archive) -> None:
+    """Mean over the domain, good pixels: bias and noise of the product, no more."""
+    ds = truth(small, "columns")
+    assert (ds.no2_column.to_numpy() > 1e-5).all()
+    seen = [
+        s5p.read(path, min_qa=0.75).column
+        for path in sorted((small.archive / "data/sentinel5p").glob("*.nc"))
+    ]
+    found, true = float(np.concatenate(seen).mean()), float(ds.no2_column.mean())
+    assert 0.6 * true < found < 1.4 * true
 
 
-def test_truth_is_a_cube_on_the_refined_grid(region) -> None:
-    ds = archive.truth(region, PERIOD, seed=SEED)
-    cube.check(ds)
-    coarse = region.geobox("no2_column")
-    assert ds.sizes == {"time": 1, "y": 4 * coarse.shape[0], "x": 4 * coarse.shape[1]}
-    assert ds.no2_column.attrs["units"] == "mol m-2"
-    assert ds.no2_concentration.attrs["units"] == "ug m-3"
-    assert 1.5e-5 < float(ds.no2_column.min()) < float(ds.no2_column.max()) < 4e-4
+def test_air_and_stations_agree_with_each_other(small: Archive) -> None:
+    air = truth(small, "air").no2_concentration
+    assert air.sizes["time"] == 6
+    table = pd.read_csv(small.truth / "stations.csv")
+    hourly = pd.read_csv(next((small.archive / "data/stations").glob("*.csv")))
+    assert set(table.location_id) == set(hourly.location_id)
+    measured = hourly[hourly.value.between(0, 300)].groupby("location_id").value.mean()
+    ratio = measured / table.set_index("location_id").no2
+    assert ratio.between(0.5, 1.8).all()
+    background = table[table.station_type == "background"].no2
+    assert float(air.min()) * 0.8 < background.min() and background.max() < float(air.max()) * 1.3
+
+
+def test_a_domain_of_several_tiles_has_an_item_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "TILE_M", 6_000)
+    settings = Settings(size_km=9, scenes=1, days=1)
+    archive.write_archive(make_region(), PERIOD, tmp_path, settings)
+    items = [json.loads(p.read_text()) for p in tmp_path.glob("archive/sentinel-2-l2a/*/*.json")]
+    assert sorted(item["id"].split("_")[3] for item in items) == list("0123")
+    ds = cube.open(tmp_path / "truth/truth.zarr/scenes")
+    assert ds.sizes["x"] == ds.sizes["y"] == 150
+    assert np.isfinite(ds.B08.to_numpy()).all()
+
+
+@pytest.mark.parametrize("form", ["subset", "orbit"])
+def test_granules_come_in_other_forms(form: str, tmp_path: Path) -> None:
+    settings = Settings(size_km=6, scenes=1, days=1, granules=form)
+    archive.write_archive(make_region(), Period.parse("2024-06-08"), tmp_path, settings)
+    paths = sorted((tmp_path / "archive/data/sentinel5p").iterdir())
+    assert paths
+    found = s5p.read(paths[0], min_qa=0.0)
+    assert (found.pixels > 1_500_000) == (form == "orbit")
+    assert (found.rebuilt > 0) == (form == "subset")
 
 
 @pytest.mark.parametrize(

@@ -324,7 +324,7 @@ def test_files_are_cloud_optimized_and_each_band_has_its_pixels(tmp_path: Path) 
         band = path.stem.split("_")[-1]
         with rasterio.open(path) as source:
             assert source.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
-            assert source.compression.name == "deflate"
+            assert source.compression.name == "zstd"
             expected = {"SCL": 20, "CLOUD": 10}.get(band) or spectra.RESOLUTION_M[band]
             assert source.res == (expected, expected)
             assert source.nodata == (255 if band == "CLOUD" else 0)
