@@ -64,7 +64,7 @@ def write_archive(
     """
     period = settings.shorten(period)
     world = plan.world(region, settings)
-    weather = Weather(settings.seed, *world.lonlat, world.preset)
+    weather = plan.weather(world, period, settings)
     scenes = plan.scenes(period, settings, weather)
     archive, known = folder / "archive", folder / "truth"
     for name in (*(DATA[level] for level in settings.levels), GRANULES, STATIONS):
@@ -85,8 +85,7 @@ def write_archive(
             workers=workers,
         )
     network = stations.place(world, partial(land.draw, world))
-    skies = plan.skies(period, scenes, settings, weather)
-    survey = Survey(world, weather, period, skies, network)
+    survey = Survey(world, weather, period, network)
     hours = -(-(period.end - period.start) // timedelta(hours=1))
     passing = survey.run(truth, archive / GRANULES, settings.granules)
     for _ in track(passing, "Air, Sentinel-5P and stations", hours):

@@ -1,12 +1,10 @@
 """What a simulated archive shall hold: its domain, tiles, scenes and skies."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import get_args
 
-import scipy.stats
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
@@ -18,7 +16,7 @@ from aqgeo.simulation import noise, sun
 from aqgeo.simulation.granule import Form
 from aqgeo.simulation.presets import PRESETS
 from aqgeo.simulation.sentinel2 import Scene
-from aqgeo.simulation.weather import Weather
+from aqgeo.simulation.weather import MEAN_COVER, Weather, cover
 from aqgeo.simulation.world import World
 
 SNAP_M = 60  # pixels of 10 m, 20 m and 60 m share their edges on multiples of 60 m
@@ -52,7 +50,7 @@ class Settings:
     """Side of a square about the region's centre; the region's own extent if None."""
     resolution_m: int = 20
     """Pixels of the finest Sentinel-2 bands, 10 or 20."""
-    clouds: float = 0.45
+    clouds: float = MEAN_COVER
     """Mean share of the sky under cloud, 0 to 1."""
     scenes: int | None = None
     """Dates of Sentinel-2, spread over the period; one in five days, at least three, if None."""
@@ -151,31 +149,31 @@ def dates(period: Period) -> list[date]:
     return [(period.start + timedelta(days=i)).date() for i in range(count)]
 
 
-def scenes(period: Period, settings: Settings, weather: Weather) -> list[Scene]:
-    """Return the Sentinel-2 dates of a period, in order.
+def weather(world: World, period: Period, settings: Settings) -> Weather:
+    """Return the weather, in which the Sentinel-2 dates hold clear and cloudy ones.
 
-    Their covers are spread over the distribution of covers, so that even a few dates hold clear
-    and cloudy ones.
+    Their covers are spread evenly over the distribution of covers, however few dates there are.
+    """
+    days = _overpasses(period, settings)
+    order = noise.stream(settings.seed, "scene covers").permutation(len(days))
+    planned = {
+        day: cover(settings.clouds, (number + 0.5) / len(days))
+        for day, number in zip(days, order.tolist(), strict=True)
+    }
+    return Weather(settings.seed, *world.lonlat, world.preset, settings.clouds, planned)
+
+
+def scenes(period: Period, settings: Settings, weather: Weather) -> list[Scene]:
+    """Return the Sentinel-2 scenes of a period, in order.
 
     Raises:
         PeriodError: the sun is too low on all of them.
     """
-    days = dates(period)
-    wanted = settings.scenes or max(round(len(days) * timedelta(days=1) / _REVISIT), _FEWEST)
-    count = min(wanted, len(days))
-    order = noise.stream(settings.seed, "scene covers").permutation(count)
-    spread = [days[(2 * i + 1) * len(days) // (2 * count)] for i in range(count)]
     found = [
-        Scene(
-            day,
-            ("S2A", "S2B")[i % 2],
-            _cover(settings.clouds, (order[i] + 0.5) / count),
-            weather.regime(day),
-        )
-        for i, day in enumerate(spread)
+        Scene(day, ("S2A", "S2B")[i % 2], weather.cloud_cover(day), weather.regime(day))
+        for i, day in enumerate(_overpasses(period, settings))
     ]
-    place = weather.lon, weather.lat
-    lit = [s for s in found if _zenith(s.day, *place) < _LOWEST_SUN]
+    lit = [s for s in found if _zenith(s.day, weather.lon, weather.lat) < _LOWEST_SUN]
     if not lit:
         raise PeriodError(
             f"the sun stands lower than {90 - _LOWEST_SUN:g} degrees over {weather.lat:.1f} N at "
@@ -184,27 +182,12 @@ def scenes(period: Period, settings: Settings, weather: Weather) -> list[Scene]:
     return lit
 
 
-def skies(
-    period: Period, scenes: Sequence[Scene], settings: Settings, weather: Weather
-) -> dict[date, tuple[float, str]]:
-    """Return cloud cover, 0 to 1, and kind of cloud of each day, as the scenes have them."""
-    planned = {scene.day: (scene.cover, scene.regime) for scene in scenes}
-    found = {}
-    for day in dates(period):
-        share = noise.stream(settings.seed, "cover", day.toordinal()).random()
-        found[day] = planned.get(day, (_cover(settings.clouds, share), weather.regime(day)))
-    return found
-
-
-def _cover(mean: float, share: float) -> float:
-    """Return a quantile of cloud cover.
-
-    Covers are U-shaped, as over land (simulation-facts, section 3); less so than on the frames of
-    1 km measured there, since a domain is larger.
-    """
-    if mean in (0, 1):
-        return float(mean)
-    return float(scipy.stats.beta.ppf(share, mean, 1 - mean))
+def _overpasses(period: Period, settings: Settings) -> list[date]:
+    """Return the dates of Sentinel-2, spread evenly."""
+    days = dates(period)
+    wanted = settings.scenes or max(round(len(days) * timedelta(days=1) / _REVISIT), _FEWEST)
+    count = min(wanted, len(days))
+    return [days[(2 * i + 1) * len(days) // (2 * count)] for i in range(count)]
 
 
 def _zenith(day: date, lon: float, lat: float) -> float:

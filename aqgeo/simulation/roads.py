@@ -113,7 +113,7 @@ def _outward(seed: int, preset: Preset, place: Settlement) -> tuple[Road, ...]:
         if place.rank == CITY:  # a motorway ends at the ring
             way = (end - start) / np.hypot(*(end - start))
             start, end = start + way * _ring_m(place), end - way * _ring_m(other)
-        busy = _BETWEEN[place.rank] * float(rng.lognormal(-0.05, 0.3))
+        busy = _BETWEEN[place.rank] * min(float(rng.lognormal(-0.05, 0.3)), 1.6)
         found.append(Road(_curve(start, end, rng), busy))
     return tuple(found)
 

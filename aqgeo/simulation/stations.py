@@ -39,7 +39,7 @@ _PLAN = {
     ("industrial", "suburban"): 2,
     ("industrial", "rural"): 2,
 }
-_PLAN_KM2, _MOST = 48.0 * 48.0, 150
+_PLAN_KM2, _LEAST, _MOST = 48.0 * 48.0, 0.9, 150
 _AREAS = {"rural": (0.0, 500.0), "suburban": (500.0, 3000.0), "urban": (3000.0, np.inf)}
 _APART_M = 400.0  # between two stations, but for a kerb's and a yard's near it; illustrative
 _BUSY = (7_000.0, 45_000.0)  # vehicles a day where a traffic station stands; illustrative
@@ -115,7 +115,7 @@ def place(world: World, look: Look) -> list[Station]:
         return []
     overview = look(grid)
     km2 = grid.shape[0] * grid.shape[1] * (grid.affine.a / 1000) ** 2
-    scale = min((km2 / _PLAN_KM2) ** 0.6, _MOST / sum(_PLAN.values()))
+    scale = min(max((km2 / _PLAN_KM2) ** 0.6, _LEAST), _MOST / sum(_PLAN.values()))
     found: list[Station] = []
     for number, ((kind, area), count) in enumerate(_PLAN.items()):
         rng = noise.stream(world.seed, "station places", number)

@@ -1,9 +1,9 @@
 """One pass through the hours of a period: what passes over, what stations meet, what is true."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from aqgeo.simulation import (
     globe,
     granule,
     noise,
+    plan,
     sentinel2,
     stations,
     sun,
@@ -55,8 +56,6 @@ class Survey:
     """Its weather."""
     period: Period
     """The period."""
-    skies: Mapping[date, tuple[float, str]]
-    """Cloud cover, 0 to 1, and kind of cloud of each day."""
     network: Sequence[Station]
     """The stations."""
     granules: list[Swath] = field(default_factory=list)
@@ -94,7 +93,7 @@ class Survey:
         """Return the views of each hour that has some."""
         found: dict[datetime, list[Swath]] = {}
         box = grids.lonlat_bbox(self.world.grid)
-        for day in self.skies:
+        for day in plan.dates(self.period):
             for view in swath.passes(box, day):
                 if self.period.start <= view.start < self.period.end:
                     hour = view.start.replace(minute=0, second=0, microsecond=0)
@@ -102,7 +101,7 @@ class Survey:
         return found
 
     def _observe(self, view: Swath, hour: Hour, folder: Path, form: Form) -> None:
-        if noise.stream(self.world.seed, "lost", view.orbit).random() < _LOST:
+        if noise.stream(self.world.seed, "lost granule", view.orbit).random() < _LOST:
             return
         below = self._footprints(view, hour)
         if form == "orbit":
@@ -120,15 +119,15 @@ class Survey:
         corners = np.stack(to_grid.transform(view.corners[..., 0], view.corners[..., 1]), axis=-1)
         grid = _covering(corners, world.grid.crs)
         zenith, azimuth = sun.position(view.start, *world.lonlat)
-        cover, regime = self.skies[view.start.date()]
+        day = view.start.date()
         sky = clouds.draw(
             grid,
             world.seed,
             view.start,
-            cover=cover,
-            regime=regime,
+            cover=self.weather.cloud_cover(day),
+            regime=self.weather.regime(day),
             sun=(zenith, azimuth),
-            drift=sentinel2.drift(self.weather, view.start.date()),
+            drift=sentinel2.drift(self.weather, day),
         )
         fraction = sky.effective_fraction(math.cos(math.radians(zenith)))
         ground = terrain.terrain(grid, world.seed, preset)

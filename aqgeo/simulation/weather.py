@@ -1,7 +1,8 @@
 """Weather of one place, hour by hour, the same for the whole domain."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
@@ -21,7 +22,9 @@ _GROWTH, _COLLAPSE = (8.0, 12.5), (15.5, 18.5)
 _NIGHT_M = 230.0  # 100-300 m (same place); higher in wind
 # Cover is U-shaped: Beta(.15, .20) on frames of 1 km (simulation-facts, section 3; measured); less
 # so on a whole domain, illustrative.
-_COVER = (0.4, 0.45)
+_COVER = 0.85  # sum of both parameters
+MEAN_COVER = 0.45
+"""Mean cloud cover over land if nothing else is asked for; .39-.51 were measured there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,10 @@ class Weather:
     """Latitude of the domain's centre in degrees."""
     preset: Preset
     """Kind of world."""
+    clouds: float = MEAN_COVER
+    """Mean cloud cover, 0 to 1."""
+    planned: Mapping[date, float] = field(default_factory=dict)
+    """Cloud cover of the days on which it is given, 0 to 1."""
 
     def local(self, when: datetime) -> datetime:
         """Return local solar time, true to 10 minutes; its offset is still said to be UTC's."""
@@ -122,7 +129,7 @@ class Weather:
     def cloud_cover(self, day: date) -> float:
         """Return the fraction of the domain under cloud, 0 to 1; one day resembles the next."""
         share = scipy.special.ndtr(self._drift("cloud cover", _noon(day), 24))
-        return float(scipy.special.betaincinv(*_COVER, share))
+        return self.planned.get(day, cover(self.clouds, float(share)))
 
     def regime(self, day: date) -> str:
         """Return the kind of sky, one of REGIMES.
@@ -169,6 +176,13 @@ class Weather:
 
 
 @lru_cache(maxsize=1024)
+def cover(mean: float, share: float) -> float:
+    """Return the cloud cover that the given share of days stays below, 0 to 1."""
+    if mean in (0, 1):
+        return float(mean)
+    return float(scipy.special.betaincinv(_COVER * mean, _COVER * (1 - mean), share))
+
+
 def _knot(seed: int, purpose: str, number: int) -> float:
     return float(noise.stream(seed, purpose, number).standard_normal())
 

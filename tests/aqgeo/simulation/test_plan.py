@@ -98,18 +98,27 @@ def test_tiles_fill_the_domain_once() -> None:
 
 
 def test_scenes_are_spread_over_the_period_and_over_covers() -> None:
-    weather = Weather(3, 15.0, 47.0, PRESETS["city"])
-    found = plan.scenes(JUNE, Settings(seed=3), weather)
-    assert len(found) == 6
+    settings = Settings(seed=3, clouds=0.4)
+    place = plan.world(region(), settings)
+    weather = plan.weather(place, JUNE, settings)
+    found = plan.scenes(JUNE, settings, weather)
     days = [scene.day for scene in found]
-    assert days == sorted(set(days))
+    assert len(days) == 6 and days == sorted(set(days))
     covers = [scene.cover for scene in found]
     assert min(covers) < 0.05 and max(covers) > 0.9
-    many = [
-        cover
-        for seed in range(20)
-        for cover, _ in plan.skies(JUNE, (), Settings(clouds=0.3, seed=seed), weather).values()
-    ]
-    assert np.mean(many) == pytest.approx(0.3, abs=0.05)
-    assert len(plan.scenes(JUNE, Settings(scenes=3), weather)) == 3
-    assert len(plan.scenes(Period.parse("2024-06-01"), Settings(scenes=3), weather)) == 1
+    assert [weather.cloud_cover(day) for day in days] == covers
+    few = Settings(scenes=3)
+    assert len(plan.scenes(JUNE, few, plan.weather(place, JUNE, few))) == 3
+    assert len(plan.scenes(Period.parse("2024-06-01"), few, weather)) == 1
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.2, 0.7, 1.0])
+def test_cover_has_the_mean_asked_for(mean: float) -> None:
+    year = Period.parse("2024")
+    found = []
+    for seed in range(8):
+        settings = Settings(seed=seed, clouds=mean)
+        weather = plan.weather(plan.world(region(), settings), year, settings)
+        found += [weather.cloud_cover(day) for day in plan.dates(year)]
+    assert np.mean(found) == pytest.approx(mean, abs=0.06)
+    assert 0 <= min(found) <= max(found) <= 1
