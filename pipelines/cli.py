@@ -163,6 +163,21 @@ def simulate(
 
 
 @app.command()
+def simulate_orbits(
+    period: Annotated[str, typer.Option("--period", "-p", help="One day, 2024-06-15.")],
+    out: Out = WORK,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the globe.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes, 1.7 GB each.")] = 2,
+    json_file: Json = None,
+) -> None:
+    """Simulate a day of Sentinel-5P orbits over the whole globe, without truth or stations."""
+    from pipelines import simulate
+
+    path = simulate.simulate_orbits(_workspace(out), period, seed=seed, workers=workers)
+    _tell([path], json_file)
+
+
+@app.command()
 def ingest(
     region: Region,
     period: Period,

@@ -1,21 +1,21 @@
 """Stage simulate: a region's archive with known truth, in the file formats of the real ones."""
 
-import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import rasterio
 from rasterio.errors import RasterioError
 
-from aqgeo.errors import WorkspaceError
+from aqgeo.errors import PeriodError, WorkspaceError
 from aqgeo.period import Period
 from aqgeo.simulation import archive
 from aqgeo.simulation.plan import Settings
 from pipelines.cluster import track
 from pipelines.workspace import Workspace, read_provenance
-
-log = logging.getLogger(__name__)
 
 
 def simulate(work: Workspace, region: str, period: str, *, workers: int = 2, **chosen: Any) -> Path:
@@ -37,19 +37,51 @@ def simulate(work: Workspace, region: str, period: str, *, workers: int = 2, **c
     key = {"stage": "simulate", "period": str(span), "grids": grids, "settings": asdict(settings)}
     with work.build(target, key) as build:
         if build is not None:
-            try:
+            with _told_in_our_words(target):
                 summary = archive.write_archive(
                     place, span, build.path, settings, workers=workers, track=track
                 )
-            except (RasterioError, rasterio._err.CPLE_BaseError, RuntimeError) as err:
-                # GDAL and netCDF tell a full disk in words of their own.
-                raise WorkspaceError(
-                    f"{target} cannot be written: {err}: check the free space and the rights of "
-                    "its folder, or choose another --out"
-                ) from err
             build.provenance |= {"stage": "simulate", "simulated": True, **summary}
             build.provenance |= {"settings": asdict(settings)}
     return target / "archive" / "catalog.json"
+
+
+def simulate_orbits(work: Workspace, day: str, *, seed: int = 0, workers: int = 2) -> Path:
+    """Write all Sentinel-5P orbits of a day over a simple globe, and return their catalog.
+
+    Args:
+        work: the output folder.
+        day: day in UTC, as a period.
+        seed: seed of the globe.
+        workers: processes, 1.7 GB each; the bytes are the same for any number.
+
+    Raises:
+        PeriodError: the period is not one day.
+    """
+    span = Period.parse(day)
+    if span.end - span.start != timedelta(days=1):
+        raise PeriodError(f"period {day!r} is not one day: write one as 2024-06-15")
+    target = work.orbits(span)
+    with work.build(target, {"stage": "simulate-orbits", "day": str(span), "seed": seed}) as build:
+        if build is not None:
+            with _told_in_our_words(target):
+                summary = archive.write_orbits(
+                    span.start.date(), build.path, seed=seed, workers=workers, track=track
+                )
+            build.provenance |= {"stage": "simulate-orbits", "simulated": True, **summary}
+    return target / "archive" / "catalog.json"
+
+
+@contextmanager
+def _told_in_our_words(target: Path) -> Iterator[None]:
+    """GDAL and netCDF tell a full disk in words of their own."""
+    try:
+        yield
+    except (RasterioError, rasterio._err.CPLE_BaseError, RuntimeError) as err:
+        raise WorkspaceError(
+            f"{target} cannot be written: {err}: check the free space and the rights of its "
+            "folder, or choose another --out"
+        ) from err
 
 
 def _settings(target: Path, chosen: dict[str, Any]) -> Settings:

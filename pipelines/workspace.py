@@ -84,6 +84,10 @@ class Workspace:
         """Return the folder of a region's simulated archive and its truth."""
         return self.root / "simulated" / region / period.slug
 
+    def orbits(self, day: Period) -> Path:
+        """Return the folder of a day of simulated Sentinel-5P orbits of the whole globe."""
+        return self.root / "simulated-orbits" / day.slug
+
     def truth(self, region: str, period: Period) -> Path:
         """Return the folder of what is true in a region's simulated world."""
         return self.simulated_archive(region, period) / "truth"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 from aqgeo import grid as grids
 from aqgeo.catalog import Region
 from aqgeo.period import Period
-from aqgeo.simulation import land, plan, records, sentinel2, settlements, stations
+from aqgeo.simulation import globe, land, plan, records, sentinel2, settlements, stations, swath
 from aqgeo.simulation.plan import Settings
 from aqgeo.simulation.sentinel2 import Look, Scene
 from aqgeo.simulation.spectra import BANDS_L2A
@@ -33,6 +33,10 @@ DATA = {"l1c": "data/sentinel2_l1c", "l2a": "data/sentinel2"}
 GRANULES, STATIONS = "data/sentinel5p", "data/stations"
 
 
+def _plain(items: Iterable[Any], label: str, count: int) -> Iterable[Any]:
+    return items
+
+
 def write_archive(
     region: Region,
     period: Period,
@@ -40,7 +44,7 @@ def write_archive(
     settings: Settings,
     *,
     workers: int = 1,
-    track: Track = lambda items, label, count: items,
+    track: Track = _plain,
 ) -> dict[str, Any]:
     """Write `archive` (a static STAC catalog with its files) and `truth` into an empty folder.
 
@@ -90,15 +94,40 @@ def write_archive(
     passing = survey.run(truth, archive / GRANULES, settings.granules)
     for _ in track(passing, "Air, Sentinel-5P and stations", hours):
         pass
-    items += [records.granule_item(view, GRANULES) for view in survey.granules]
-    table = _write_stations(world, survey, period, folder)
-    records.write(archive, [*items, table], settings)
+    items += [*survey.granules, _write_stations(world, survey, period, folder)]
+    about = f"Preset {settings.preset}, seed {settings.seed}"
+    records.write(archive, items, about)
     return {
         "scenes": len(scenes),
         "granules": len(survey.granules),
         "stations": len(network),
         "bbox": list(grids.lonlat_bbox(world.grid)),
     }
+
+
+def write_orbits(
+    day: date, folder: Path, *, seed: int = 0, workers: int = 2, track: Track = _plain
+) -> dict[str, Any]:
+    """Write all Sentinel-5P orbits of a day over a simple globe as an archive.
+
+    Args:
+        day: day in UTC.
+        folder: exists and is empty.
+        seed: seed of the globe.
+        workers: processes.
+        track: passes items on with a label and their number, to show progress.
+
+    Returns:
+        Counts of what was written.
+    """
+    archive = folder / "archive"
+    (archive / GRANULES).mkdir(parents=True)
+    orbits = swath.orbits_of(day)
+    paths = globe.write_day(day, archive / GRANULES, seed=seed, workers=workers)
+    shown = track(zip(orbits, paths, strict=True), "Sentinel-5P orbits", len(orbits))
+    items = [records.granule_item(n, f"{GRANULES}/{path.name}") for n, path in shown]
+    records.write(archive, items, f"A simple globe, seed {seed}")
+    return {"granules": len(items)}
 
 
 def _write_stations(world: World, survey: Survey, period: Period, folder: Path) -> records.Record:

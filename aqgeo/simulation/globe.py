@@ -7,7 +7,7 @@ plume of an exponential decay; no plants, roads, ships or fires; snow by latitud
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -56,15 +56,8 @@ class City:
     """Wind eastward and northward, m s-1."""
 
 
-def write_day(
-    day: date,
-    folder: Path,
-    *,
-    seed: int,
-    workers: int = 2,
-    progress: Callable[[str], None] | None = None,
-) -> list[Path]:
-    """Write all orbits whose scan begins on a UTC day, 14 or 15; return their paths.
+def write_day(day: date, folder: Path, *, seed: int, workers: int = 2) -> Iterator[Path]:
+    """Write all orbits whose scan begins on a UTC day, 14 or 15; yield their paths in order.
 
     HDF5 lets one thread write at a time, so each worker is a process; the bytes do not depend on
     their number. A process needs about 1.7 GB.
@@ -74,18 +67,12 @@ def write_day(
         folder: where the granules are written; it exists.
         seed: seed of the globe.
         workers: processes.
-        progress: is told each path.
     """
-    paths = []
     orbits = swath.orbits_of(day)
     # A fresh process has no HDF5 state of its parent.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         count = len(orbits)
-        for path in pool.map(write_orbit, orbits, [seed] * count, [folder] * count):
-            paths.append(path)
-            if progress:
-                progress(str(path))
-    return paths
+        yield from pool.map(write_orbit, orbits, [seed] * count, [folder] * count)
 
 
 def write_orbit(orbit: int, seed: int, folder: Path) -> Path:

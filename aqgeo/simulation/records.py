@@ -10,8 +10,7 @@ import pyproj
 from affine import Affine
 
 from aqgeo import grid as grids
-from aqgeo.simulation import instrument, sun
-from aqgeo.simulation.plan import Settings
+from aqgeo.simulation import instrument, sun, swath
 from aqgeo.simulation.sentinel2 import BANDS, Scene, Written
 from aqgeo.simulation.spectra import RESOLUTION_M
 from aqgeo.simulation.swath import Swath
@@ -38,8 +37,14 @@ _JSON, _GEOJSON = "application/json", "application/geo+json"
 _EXTENSIONS = ("projection/v2.0.0", "raster/v1.1.0", "eo/v1.1.0", "view/v1.0.0")
 
 
-def write(folder: Path, items: Iterable[Record], settings: Settings) -> None:
-    """Write catalog.json, a collection.json for each collection, a file for each item."""
+def write(folder: Path, items: Iterable[Record], world: str) -> None:
+    """Write catalog.json, a collection.json for each collection, a file for each item.
+
+    Args:
+        folder: of the archive.
+        items: its items.
+        world: what was simulated, a few words.
+    """
     items = list(items)
     links = [_link("root", "./catalog.json")]
     for name, text in _DESCRIPTIONS.items():
@@ -54,8 +59,7 @@ def write(folder: Path, items: Iterable[Record], settings: Settings) -> None:
         "type": "Catalog",
         "id": "simulated-archive",
         "stac_version": "1.1.0",
-        "description": f"{_LABEL} Sentinel-2, Sentinel-5P L2 NO2, stations; preset "
-        f"{settings.preset}, seed {settings.seed}.",
+        "description": f"{_LABEL} {world}.",
         "keywords": ["simulated"],
         "links": links,
     }
@@ -109,23 +113,31 @@ def scene_item(
     return item | {"stac_extensions": [_extension(e) for e in _EXTENSIONS]}
 
 
-def granule_item(view: Swath, data: str) -> Record:
-    """Return the item of a Sentinel-5P granule."""
-    corners = view.corners[[0, 0, -1, -1], [0, -1, -1, 0], [0, 1, 2, 3]]
-    outline = [(float(x), float(y)) for x, y in corners]
+def granule_item(orbit: int, href: str, view: Swath | None = None) -> Record:
+    """Return the item of a Sentinel-5P granule.
+
+    Args:
+        orbit: orbit number.
+        href: path of the file, relative to the archive.
+        view: the part of the orbit in the file; None is a whole orbit, whose outline is the globe.
+    """
+    outline = [(-180.0, -90.0), (180.0, -90.0), (180.0, 90.0), (-180.0, 90.0)]
+    if view is not None:
+        corners = view.corners[[0, 0, -1, -1], [0, -1, -1, 0], [0, 1, 2, 3]]
+        outline = [(float(x), float(y)) for x, y in corners]
     properties = {
-        "start_datetime": _time(view.orbit_start),
-        "end_datetime": _time(view.orbit_end),
+        "start_datetime": _time(swath.orbit_start(orbit)),
+        "end_datetime": _time(swath.orbit_start(orbit + 1)),
         "platform": "sentinel-5p",
         "instruments": ["tropomi"],
         "s5p:product_type": "L2__NO2___",
         "s5p:processing_mode": "OFFL",
-        "s5p:orbit": view.orbit,
+        "s5p:orbit": orbit,
         "datetime": None,
     }
-    asset = {"href": f"../../{data}/{view.name}.nc", "type": "application/x-netcdf"}
-    assets = {"no2": {**asset, "roles": ["data"]}}
-    return _item(SENTINEL5P, view.name, [*outline, outline[0]], properties, assets)
+    asset = {"href": f"../../{href}", "type": "application/x-netcdf", "roles": ["data"]}
+    name = swath.name(orbit)
+    return _item(SENTINEL5P, name, [*outline, outline[0]], properties, {"no2": asset})
 
 
 def stations_item(

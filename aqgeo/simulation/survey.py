@@ -23,6 +23,7 @@ from aqgeo.simulation import (
     granule,
     noise,
     plan,
+    records,
     sentinel2,
     stations,
     sun,
@@ -58,8 +59,8 @@ class Survey:
     """The period."""
     network: Sequence[Station]
     """The stations."""
-    granules: list[Swath] = field(default_factory=list)
-    """Granules written so far."""
+    granules: list[records.Record] = field(default_factory=list)
+    """Items of the granules written so far."""
     starts: list[datetime] = field(default_factory=list)
     """Begins of the hours so far, UTC."""
     at_stations: list[FloatArray] = field(default_factory=list)
@@ -103,14 +104,15 @@ class Survey:
     def _observe(self, view: Swath, hour: Hour, folder: Path, form: Form) -> None:
         if noise.stream(self.world.seed, "lost granule", view.orbit).random() < _LOST:
             return
-        below = self._footprints(view, hour)
+        below, seed, part = self._footprints(view, hour), self.world.seed, view
         if form == "orbit":
-            view, below = _whole(view, below, self.world.seed)
-        seen = tropomi.observe(
-            view, self.world.seed, below, mixing_height_m=self.weather.mixing_height(view.start)
-        )
-        granule.write(view, seen, folder, form=form)
-        self.granules.append(view)
+            view, below = _whole(view, below, seed)
+        height = self.weather.mixing_height(view.start)
+        seen = tropomi.observe(view, seed, below, mixing_height_m=height)
+        path = granule.write(view, seen, folder, form=form)
+        href = f"{folder.parent.name}/{folder.name}/{path.name}"
+        shown = None if form == "orbit" else part
+        self.granules.append(records.granule_item(view.orbit, href, shown))
 
     def _footprints(self, view: Swath, hour: Hour) -> Footprints:
         """Return the truth in each pixel of a view."""
