@@ -1,43 +1,39 @@
 """NO2 in the air: hourly columns by transport and decay, concentrations at the ground."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
-import scipy.fft
 import scipy.ndimage
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from aqgeo.period import Period
-from aqgeo.simulation import sun
+from aqgeo.simulation import activity, chemistry, transport
+from aqgeo.simulation.emission import Inventory
 from aqgeo.simulation.noise import FloatArray
+from aqgeo.simulation.transport import Budget, Flow
 from aqgeo.simulation.weather import Weather
-from aqgeo.simulation.world import AIR_MARGIN_M, AIR_PIXEL_M, World
 
 FREE_TROPOSPHERE = 5e-6
 """Column above the boundary layer, mol m-2: .3-.8e-5 (simulation-facts, section 5; recalled)."""
-BACKGROUND = 1.7e-5
-"""Column that the wind brings from elsewhere, mol m-2: with the above, rural Europe's 2-4e-5."""
-NOX_PER_NO2 = 1.32
-"""At 13:30, after Beirle 2011 (recalled); kept for all hours."""
-MICROGRAMS_PER_MOL = 46e6
-_DIFFUSION = 200.0  # m2 s-1, .1 x wind x pixel (simulation-facts, section 5; recalled)
-_STACK_AT_GROUND = 0.2  # share of a tall plume that has come down near by; illustrative
-_RIM_M = 16_000  # emptied every hour; both rims together are wider than an hour's way of the wind
+# Emission of the country around, mol m-2 s-1: makes the column of rural Europe (2-4e-5 with the
+# free troposphere; recalled) and is 2 t of NOx per km2 and year.
+_AROUND = 1.4e-9
+# NO2 thins out upward inside the mixed layer too, since it lives hours and starts at the ground.
+# This depth gives the measured effective height (94-280 m by day and night) and the daily cycle
+# (both simulation-facts, section 5) with mixing heights of up to 2 km.
+_DEPTH_M = 350.0
+_LEAK = 0.03  # of the layer at the ground, lost to that above in an hour by shear; illustrative
+_MICROGRAMS_PER_MOL = 46e6
 _SPIN_UP = timedelta(hours=24)
-# Traffic by local solar hour (simulation-facts, section 5; recalled), Saturday and Sunday.
-_HOURS = (0, 3, 6, 8, 13, 17, 22, 24)
-_TRAFFIC = (0.35, 0.15, 0.8, 1.7, 1.3, 1.8, 0.6, 0.35)
-_WEEK = (1.0, 1.0, 1.0, 1.0, 1.0, 0.8, 0.65)
-_MEAN_TRAFFIC = float(np.mean(np.interp(np.arange(24) + 0.5, _HOURS, _TRAFFIC)) * np.mean(_WEEK))
 
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """The air during one hour, on the world's air grid."""
+    """The air during one hour, on the inventory's grid."""
 
     start: datetime
     """Begin of the hour, UTC."""
@@ -47,51 +43,46 @@ class Hour:
     """(y, x) NO2 at the ground away from roads, ug m-3."""
     traffic: float
     """Traffic relative to its mean of the week; scales the increment beside roads."""
+    budget: Budget
+    """Where the NOx of the grid's own sources went."""
 
 
-def hours(world: World, weather: Weather, period: Period) -> Iterator[Hour]:
+def hours(inventory: Inventory, weather: Weather, period: Period) -> Iterator[Hour]:
     """Yield the air of every hour of a period in order.
 
-    dV/dt + u.grad V = K lap V + E - V/tau is solved exactly for each hour in Fourier space, since
-    wind, lifetime and emission are constant during the hour. One day before the period is run too.
+    There are two layers: the mixed one at the ground; above it the rest of yesterday's, and the
+    plumes of stacks and fires. One wind carries both. As the mixed layer grows and collapses they
+    exchange air. The air far and wide has the same chemistry and mixing but no wind. One day
+    before the period is run too.
+
+    Args:
+        inventory: sources on a grid of square pixels with a margin of 40 km.
+        weather: the weather.
+        period: from full hour to full hour.
     """
-    wave_x, wave_y = _wavenumbers(world.air_grid)
-    rim = _rim(world.air_grid)
-    sources = {k: _spectrum(v, wave_x, wave_y) for k, v in world.emission.items()}
-    state = np.zeros((2, *world.air_grid.shape.yx), "float32")  # low sources, stacks; NOx
+    flow = Flow(inventory.grid, inventory.sources)
+    air = flow.calm()
+    around = np.array([0.0, 2e-5])  # the air far and wide, both layers, NOx mol m-2
     start = period.start - _SPIN_UP
+    height = weather.mixing_height(start)
     while start < period.end:
         middle = start + timedelta(minutes=30)
-        u, v = weather.wind(middle)
-        rate = 1 / lifetime_s(middle, weather) + _DIFFUSION * (wave_x**2 + wave_y**2)
-        rate = (rate + 1j * (u * wave_x + v * wave_y)).astype("complex64")
-        factor = traffic(middle, weather.lon)
-        low = sources["traffic"] * np.float32(factor) + sources["homes"] + sources["industry"]
-        decay = np.exp(-3600 * rate)
-        gain = (1 - decay) / rate * np.stack([low, sources["stacks"]])
-        spectrum = scipy.fft.rfft2(state) * decay + gain
-        state = np.maximum(scipy.fft.irfft2(spectrum, s=state.shape[1:]), 0) * rim
+        at_work = activity.activity(middle, weather)
+        loss = 1 / chemistry.lifetime_s(middle, weather)
+        before, height = height, weather.mixing_height(middle)
+        for layers in (air, around):
+            _exchange(layers, before, height, weather.day_height(middle))
+        air, budget = flow.step(air, at_work, weather.wind(middle), loss)
+        around *= transport.aged(1.0, loss)
+        source = _AROUND * (0.75 * at_work["traffic"] + 0.25 * at_work["homes"])
+        around[0] += transport.grown(source, loss)
         if start >= period.start:
-            yield _hour(start, state, weather, factor)
+            no2 = 1 / chemistry.nox_per_no2(middle, weather)
+            column = no2 * (air[0] + air[1]) + (no2 * around.sum() + FREE_TROPOSPHERE)
+            dilution = _MICROGRAMS_PER_MOL * no2 * (1 / height + 1 / _DEPTH_M)
+            concentration = dilution * (air[0] + around[0])
+            yield Hour(start, column, concentration, at_work["traffic"], budget)
         start += timedelta(hours=1)
-
-
-def traffic(when: datetime, lon: float) -> float:
-    """Return traffic relative to its mean of the week."""
-    day = float(np.interp(sun.solar_hour(when, lon), _HOURS, _TRAFFIC))
-    return day * _WEEK[when.weekday()] / _MEAN_TRAFFIC
-
-
-def lifetime_s(when: datetime, weather: Weather) -> float:
-    """Return the lifetime of NOx in s.
-
-    2.5 h e^((|lat| - 20)/28) by day, x 1.6 in winter, x 4 at night (simulation-facts, section 5;
-    recalled, illustrative).
-    """
-    noon = 2.5 * math.exp((abs(weather.lat) - 20) / 28)
-    season = math.cos(math.tau * (when.timetuple().tm_yday - 15) / 365)
-    winter = 1.3 + 0.3 * season * math.copysign(1, weather.lat)
-    return 3600 * noon * winter * (4 - 3 * weather.convection(when))
 
 
 def sample(field: FloatArray, grid: GeoBox, x: FloatArray, y: FloatArray) -> FloatArray:
@@ -127,47 +118,23 @@ def area_mean(
     return sample(field, grid, spots[..., 0], spots[..., 1]).mean(axis=-1)  # type: ignore[no-any-return]
 
 
-def _hour(start: datetime, nox: FloatArray, weather: Weather, factor: float) -> Hour:
-    """Return columns and concentrations of an hour.
+def _exchange(layers: NDArray[Any], before: float, height: float, top: float) -> None:
+    """Move air between the mixed layer and that above, in place, as the height changes.
 
-    c = 46e6 f (V - V_ft) / H with the shape factor f of 1-1.5 at noon and 2-4 at night
-    (simulation-facts, section 5; derived, f recalled).
+    What a growing layer takes in is its share of what lies between it and the day's top; what a
+    collapsing one leaves behind is what it no longer reaches.
+
+    Args:
+        layers: (2, ...) amounts in the mixed layer and above.
+        before: the mixed layer's height so far, m.
+        height: its height from now on.
+        top: its greatest height of the day.
     """
-    middle = start + timedelta(minutes=30)
-    low, stacks = nox / np.float32(NOX_PER_NO2)
-    shape = 2.0 - 0.5 * weather.convection(middle)
-    dilution = np.float32(MICROGRAMS_PER_MOL * shape / weather.mixing_height(middle))
-    return Hour(
-        start=start,
-        column=low + stacks + np.float32(BACKGROUND + FREE_TROPOSPHERE),
-        concentration=(low + np.float32(_STACK_AT_GROUND) * stacks + np.float32(BACKGROUND))
-        * dilution,
-        traffic=factor,
-    )
-
-
-def _wavenumbers(grid: GeoBox) -> tuple[FloatArray, FloatArray]:
-    """Return eastward (1, k) and northward (k, 1) wavenumbers in rad/m; rows run southward."""
-    rows, cols = grid.shape
-    wave_x = math.tau * scipy.fft.rfftfreq(cols, AIR_PIXEL_M)[None, :]
-    wave_y = -math.tau * scipy.fft.fftfreq(rows, AIR_PIXEL_M)[:, None]
-    return wave_x.astype("float32"), wave_y.astype("float32")
-
-
-def _spectrum(
-    emission: FloatArray, wave_x: FloatArray, wave_y: FloatArray
-) -> NDArray[np.complex64]:
-    """Return the spectrum of an emission map, smoothed by one pixel so that points do not ring."""
-    smooth = np.exp(-0.5 * AIR_PIXEL_M**2 * (wave_x**2 + wave_y**2))
-    return scipy.fft.rfft2(emission) * smooth  # type: ignore[no-any-return]
-
-
-def _rim(grid: GeoBox) -> FloatArray:
-    """Return 1 inside and 0 in the rim: what leaves must not come back on the other side."""
-    width, ramp = _RIM_M / AIR_PIXEL_M, (AIR_MARGIN_M - _RIM_M) / 2 / AIR_PIXEL_M
-    sides = []
-    for size in grid.shape:
-        inside = np.minimum(np.arange(size) + 0.5, size - np.arange(size) - 0.5)
-        sides.append(np.clip((inside - width) / ramp, 0, 1))
-    rim: FloatArray = np.minimum(sides[0][:, None], sides[1][None, :]).astype("float32")
-    return rim
+    if height >= before:
+        room = top - before
+        moved = layers[1] * (min((height - before) / room, 1.0) if room > 0 else 1.0)
+    else:
+        moved = layers[0] * (height / before - 1)
+    moved -= _LEAK * layers[0]
+    layers[0] += moved
+    layers[1] -= moved

@@ -91,7 +91,7 @@ def write_archive(
 def _write_stations(world: World, survey: Survey, period: Period, folder: Path) -> records.Record:
     """Write what stations report and what is true there."""
     truth = np.stack(survey.at_stations)
-    table = stations.measure(world, survey.network, survey.starts, truth)
+    table = stations.measure(world, survey.weather, survey.network, survey.starts, truth)
     name = f"stations_no2_{period.slug}"
     stations.write(table, folder / "archive" / STATIONS / f"{name}.csv")
     known = stations.truth_table(world, survey.network, truth)

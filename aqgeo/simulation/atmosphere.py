@@ -18,7 +18,7 @@ WAVELENGTH_NM = dict(
 _GASES = dict(
     zip(
         BANDS_L1C,
-        (0.99, 0.985, 0.94, 0.95, 0.965, 0.96, 0.98, 0.935, 0.99, 0.30, 0.0, 0.985, 0.96),
+        (0.99, 0.985, 0.94, 0.95, 0.965, 0.96, 0.98, 0.905, 0.99, 0.30, 0.0, 0.985, 0.96),
         strict=True,
     )
 )
@@ -26,7 +26,7 @@ _ANGSTROM = 1.3  # exponent of continental aerosol; recalled
 _RAYLEIGH_550 = 0.097  # optical thickness of air at 550 nm; falls as wavelength ** -4.05; recalled
 # Share of scattered light that goes up, times phase function: set so that L1C - L2A stays within
 # the measured steps of section 2 (B01 .07-.15, B02 .045-.10, B03 .015-.05, B04 0-.03, B05 +-.01).
-_AIR_UP, _AEROSOL_UP = 0.88, 0.20
+_AIR_UP, _AEROSOL_UP = 0.95, 0.22
 _AIR_LOSS, _AEROSOL_LOSS = 0.45, 0.12  # of the light on its way down or up, by optical thickness
 
 
@@ -59,7 +59,7 @@ def atmosphere(sun_zenith: float, view_zenith: float, aerosol: float) -> Atmosph
         air, haze = rayleigh(nm), aerosol * spectral(nm)
         gases = _GASES[band] ** (slant / (1 / math.cos(math.pi / 4) + 1)) if _GASES[band] else 0.0
         hazy[band] = _AEROSOL_UP * haze / (4 * sun * view)
-        path[band] = _AIR_UP * phase * air / (4 * sun * view * (1 + air / sun)) + hazy[band]
+        path[band] = _AIR_UP * phase * air / (4 * sun * view * (1 + 0.4 * air / sun)) + hazy[band]
         loss = slant * (_AIR_LOSS * air + _AEROSOL_LOSS * haze) / 2
         path[band], hazy[band] = path[band] * gases**0.5, hazy[band] * gases**0.5
         through[band] = gases * math.exp(-loss)

@@ -12,10 +12,10 @@ from aqgeo.simulation.noise import FloatArray
     NO_DATA, DEFECTIVE, DARK, SHADOW, VEGETATION, BARE, WATER, UNCLASSIFIED,
     CLOUD_MEDIUM, CLOUD_HIGH, CIRRUS, SNOW,
 ) = range(12)  # fmt: skip
-_MEDIUM, _HIGH, _LOW = 0.35, 0.65, 0.12  # cloud probability
+_MEDIUM, _HIGH, _LOW = 0.45, 0.7, 0.2  # cloud probability
 _CIRRUS_B10 = 0.012, 0.035  # thin and thick (simulation-facts, section 3; recalled)
 _SHADOW_LIGHT = 0.55  # the projected cloud must take this much of the sun to be found
-_DOUBTS = 0.9  # shadow is missed where the doubt is above this: the height was guessed wrong
+_MISSED, _FALSE = 1.1, 1.2  # doubt above which shadow is missed, or dark water is taken for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Evidence:
     boa: Mapping[str, FloatArray]
     """Surface reflectance of B02, B03, B04, B8A, B11."""
     sunlight: FloatArray
-    """Share of direct sunlight where the clouds' projection falls."""
+    """Share of direct sunlight if the clouds had the height that the processor guesses."""
     relief: FloatArray
     """Sunlight by slope relative to level ground."""
     doubt: FloatArray
@@ -69,13 +69,13 @@ def cloud_probability(e: Evidence) -> FloatArray:
     """Return how sure the processor is of cloud, 0 to 1, (y, x)."""
     blue, green, red, near, short = (e.toa[b] for b in ("B02", "B03", "B04", "B8A", "B11"))
     shifted = red * np.exp(np.float32(0.12) * e.doubt)
-    found = _ramp(shifted, 0.12, 0.26)
+    found = _ramp(shifted, 0.12, 0.28)
     white = _index(green, short)
-    found *= _ramp(white, -0.30, -0.14)
+    found *= _ramp(white, -0.34, -0.18)
     found *= 1 - _ramp(white, 0.30, 0.42)
-    found *= 1 - _ramp(_index(near, red), 0.30, 0.42)
-    found *= _ramp(blue / (short + np.float32(1e-3)), 0.55, 0.80)
-    found *= _ramp(near / (short + np.float32(1e-3)), 0.85, 1.0)
+    found *= 1 - _ramp(_index(near, red), 0.36, 0.50)
+    found *= _ramp(blue / (short + np.float32(1e-3)), 0.45, 0.75)
+    found *= _ramp(near / (short + np.float32(1e-3)), 0.70, 0.90)
     return found
 
 
@@ -92,10 +92,9 @@ def snow(e: Evidence) -> NDArray[np.bool_]:
 def _shadows(scl: NDArray[np.uint8], e: Evidence) -> None:
     """Mark shadow where the projected cloud falls on dark ground; water is taken for it too."""
     near = e.boa["B8A"]
-    projected = (e.sunlight < _SHADOW_LIGHT) & (e.doubt < _DOUBTS)
-    scl[projected & (near < 0.2) & (e.boa["B11"] < 0.17)] = SHADOW
-    # Far from any cloud dark water and dark streets pass the test now and then.
-    scl[(near < 0.012) & (e.doubt > 1.2)] = SHADOW
+    projected = (e.sunlight < _SHADOW_LIGHT) & (e.doubt < _MISSED)
+    scl[projected & (near < 0.22) & (e.boa["B11"] < 0.18)] = SHADOW
+    scl[(near < 0.012) & (e.doubt > _FALSE)] = SHADOW
 
 
 def _index(a: FloatArray, b: FloatArray) -> FloatArray:

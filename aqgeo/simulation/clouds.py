@@ -81,7 +81,9 @@ class Sky:
         Args:
             mu: cosine of the sun's zenith angle.
         """
-        return np.minimum(reflectance(self.depth, mu) / np.float32(_ALBEDO), np.float32(1))
+        return np.asarray(
+            np.minimum(reflectance(self.depth, mu) / np.float32(_ALBEDO), np.float32(1))
+        )
 
 
 def draw(
@@ -170,10 +172,10 @@ def _dimming(kind: Kind, above: FloatArray, mu: float) -> FloatArray:
     """
     if kind.broken:
         return above * np.float32(_DIRECT_WATER / mu)
-    return np.log1p(above * np.float32((BETA_ICE if kind.ice else BETA_WATER) / mu))
+    return np.asarray(np.log1p(above * np.float32((BETA_ICE if kind.ice else BETA_WATER) / mu)))
 
 
 def _haze(grid: GeoBox, seed: int, day: int) -> FloatArray:
     factor = max(160 // round(grid.affine.a), 1)
     field = zoom.field(grid, factor, seed, "haze", day, slope=3.0, outer_m=60_000)
-    return np.exp(np.float32(_HAZE_SIGMA) * field - np.float32(_HAZE_SIGMA**2 / 2))
+    return np.asarray(np.exp(np.float32(_HAZE_SIGMA) * field - np.float32(_HAZE_SIGMA**2 / 2)))

@@ -12,6 +12,7 @@ from odc.geo.geobox import GeoBox
 
 FloatArray = NDArray[np.float32]
 Window = tuple[int, int, int, int]
+Name = tuple[int | str, ...]
 
 UNIT_M = 10
 """Finest lattice in metres; all lattices have cells of 10 m times a power of two."""
@@ -62,7 +63,8 @@ def field(
     waves = [3.0 * UNIT_M * 2**n for n in range(top + 1)]
     weights = np.array([_amplitude(w, slope, inner_m) for w in waves])
     weights /= np.sqrt((weights**2).sum())
-    name, windows = (seed, purpose, *numbers), _windows(window, top - level)
+    name: Name = (seed, purpose, *numbers)
+    windows = _windows(window, top - level)
     found = np.zeros((1, 1), "float32")
     for n, w in zip(range(top, level - 1, -1), reversed(windows), strict=True):
         share = np.float32(weights[n] / (_SPLINE_VARIANCE if n else 1.0))
@@ -153,7 +155,7 @@ def _double(coarse: FloatArray) -> FloatArray:
     return fine
 
 
-def _white(w: Window, name: tuple[int | str, ...], level: int) -> FloatArray:
+def _white(w: Window, name: Name, level: int) -> FloatArray:
     found = np.empty((w[1] - w[0], w[3] - w[2]), "float32")
     for i in range(w[0] // _BLOCK, (w[1] - 1) // _BLOCK + 1):
         for j in range(w[2] // _BLOCK, (w[3] - 1) // _BLOCK + 1):
@@ -167,7 +169,7 @@ def _white(w: Window, name: tuple[int | str, ...], level: int) -> FloatArray:
     return found
 
 
-def _block(name: tuple[int | str, ...], level: int, i: int, j: int) -> FloatArray:
+def _block(name: Name, level: int, i: int, j: int) -> FloatArray:
     seed, purpose, *numbers = name
     key = (int(seed), _crc(str(purpose)), *(int(n) % 2**32 for n in numbers))
     bits = np.random.SFC64(np.random.SeedSequence([*key, level, i % 2**32, j % 2**32]))

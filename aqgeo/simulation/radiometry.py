@@ -57,9 +57,15 @@ class Light:
         """Return means over blocks of factor x factor pixels."""
         if factor == 1:
             return self
-        names = ("sunlight", "up", "ice", "back", "haze", "high")
-        smoke = None if self.smoke is None else zoom.shrink(self.smoke, factor)
-        return Light(*(zoom.shrink(getattr(self, n), factor) for n in names), smoke)
+        return Light(
+            zoom.shrink(self.sunlight, factor),
+            zoom.shrink(self.up, factor),
+            zoom.shrink(self.ice, factor),
+            zoom.shrink(self.back, factor),
+            zoom.shrink(self.haze, factor),
+            zoom.shrink(self.high, factor),
+            None if self.smoke is None else zoom.shrink(self.smoke, factor),
+        )
 
 
 def light(sky: Sky, mu: float, smoke: FloatArray | None) -> Light:
@@ -72,10 +78,9 @@ def light(sky: Sky, mu: float, smoke: FloatArray | None) -> Light:
     """
     depth = sky.depth
     up = clouds.reflectance(depth, mu)
-    ice = sky.ice * np.float32(clouds.BETA_ICE)
-    ice /= depth + np.float32(mu)
-    clear = sky.top_m * np.float32(1 / _B10_SCALE_M)
-    high = np.float32(_B10_ICE) * (ice + (up - ice) * clear**3)
+    ice = clouds.reflectance(sky.ice * np.float32(clouds.BETA_ICE), mu)  # the uppermost layer
+    clear = sky.top_m * np.float32(1 / _B10_SCALE_M)  # of vapour above, by height
+    high = np.float32(_B10_ICE) * (ice + (up - ice) * (clear * clear) ** 2)
     return Light(sky.sunlight, up, ice, clouds.reflectance(depth, 1.0), sky.haze, high, smoke)
 
 
@@ -129,7 +134,7 @@ def top(ground: FloatArray, band: str, light: Light, air: Atmosphere) -> FloatAr
     found += np.float32(air.path[band])
     if band == "B09":
         found += np.float32(_B09_ICE) * light.ice
-    return np.maximum(found, 0, out=found)
+    return np.asarray(np.maximum(found, 0, out=found))
 
 
 def cirrus_band(elevation: FloatArray, light: Light) -> FloatArray:

@@ -13,7 +13,7 @@ from aqgeo.simulation.classification import Evidence
 from aqgeo.simulation.clouds import Sky
 from aqgeo.simulation.land import Land
 from aqgeo.simulation.noise import FloatArray
-from aqgeo.simulation.radiometry import Correction, Light
+from aqgeo.simulation.radiometry import Correction
 from aqgeo.simulation.spectra import BANDS_L1C, BANDS_L2A, RESOLUTION_M
 from aqgeo.simulation.surface import MARGIN_M, TRUTH_M, Ground, Season
 
@@ -59,12 +59,15 @@ class Picture:
     """(y, x) most frequent label on 60 m."""
 
 
-def render(land: Land, sky: Sky, smoke: FloatArray | None, scene: Acquisition) -> Picture:
+def render(
+    land: Land, sky: Sky, guess: FloatArray, smoke: FloatArray | None, scene: Acquisition
+) -> Picture:
     """Return one window of a scene.
 
     Args:
         land: on the window widened by `MARGIN_M`.
         sky: on the window.
+        guess: (y, x) share of direct sunlight on 20 m where the processor expects shadow.
         smoke: (y, x) optical thickness on the window, or None.
         scene: what all windows share.
     """
@@ -73,7 +76,7 @@ def render(land: Land, sky: Sky, smoke: FloatArray | None, scene: Acquisition) -
     ground = Ground(land, scene.season)
     mu = scene.season.angles.mu
     fine = radiometry.light(sky, mu, smoke)
-    lights = {f: fine.shrink(f) for f in {_factor(b, pixel) for b in BANDS_L1C} | {SCL_M // pixel}}
+    lights = {f: fine.shrink(f) for f in {_factor(b, pixel) for b in BANDS_L1C}}
     labels = sky.classes()
     truth = np.empty((len(BANDS_L2A), *_on(window, TRUTH_M).shape), "float32")
     numbers: dict[str, dict[str, NDArray[np.uint16]]] = {level: {} for level in scene.levels}
@@ -91,7 +94,7 @@ def render(land: Land, sky: Sky, smoke: FloatArray | None, scene: Acquisition) -
         _encode(numbers, toa, band, scene)
         if band in _TOA:
             toa20[band] = _to_scl(toa, pixel * factor)
-    evidence = _evidence(toa20, lights[SCL_M // pixel], ground, window, scene)
+    evidence = _evidence(toa20, guess, ground, window, scene)
     return Picture(
         numbers, classification.classify(evidence), labels, truth, mode(labels, TRUTH_M // pixel)
     )
@@ -100,7 +103,7 @@ def render(land: Land, sky: Sky, smoke: FloatArray | None, scene: Acquisition) -
 def mode(labels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     """Return the most frequent of the classes 0 to 3 in blocks; the lowest where two are."""
     shares = [zoom.shrink((labels == c).astype("float32"), factor) for c in range(4)]
-    return np.argmax(shares, axis=0).astype("uint8")
+    return np.asarray(np.argmax(shares, axis=0), dtype="uint8")
 
 
 def _encode(
@@ -116,13 +119,17 @@ def _encode(
 
 
 def _evidence(
-    toa: dict[str, FloatArray], light: Light, ground: Ground, window: GeoBox, scene: Acquisition
+    toa: dict[str, FloatArray],
+    guess: FloatArray,
+    ground: Ground,
+    window: GeoBox,
+    scene: Acquisition,
 ) -> Evidence:
     boa = {band: scene.correction.ground(toa[band], band) for band in _BOA}
     pixel = round(window.affine.a)
     relief = _inner(ground.relief, pixel, SCL_M // pixel)
     doubt = zoom.field(_on(window, SCL_M), 2, scene.seed, "scl", scene.day, slope=2.0, outer_m=2000)
-    return Evidence(toa, boa, light.sunlight, relief, doubt)
+    return Evidence(toa, boa, guess, relief, doubt)
 
 
 def _factor(band: str, pixel: int) -> int:

@@ -20,7 +20,8 @@ _SPREAD_DAYS = 24.0  # between the earliest and the latest field of a crop; illu
 _CROPS: tuple[tuple[float, tuple[tuple[int, dict[str, float]], ...]], ...] = (
     (0.40, (
         (1, {"sprout": 0.45, "bare": 0.55}), (100, {"green": 1}),
-        (172, {"green": 0.3, "stubble": 0.7}), (192, {"stubble": 1}), (235, {"bare": 1}), (300, {"sprout": 0.45, "bare": 0.55}),
+        (172, {"green": 0.3, "stubble": 0.7}), (192, {"stubble": 1}), (235, {"bare": 1}),
+        (300, {"sprout": 0.45, "bare": 0.55}),
     )),
     (0.70, (
         (1, {"bare": 1}), (150, {"green": 0.5, "bare": 0.5}), (170, {"green": 1}),
@@ -28,7 +29,8 @@ _CROPS: tuple[tuple[float, tuple[tuple[int, dict[str, float]], ...]], ...] = (
     )),
     (0.80, (
         (1, {"sprout": 0.7, "bare": 0.3}), (85, {"green": 1}),
-        (170, {"green": 0.4, "stubble": 0.6}), (195, {"stubble": 1}), (230, {"bare": 1}), (265, {"sprout": 0.7, "bare": 0.3}),
+        (170, {"green": 0.4, "stubble": 0.6}), (195, {"stubble": 1}), (230, {"bare": 1}),
+        (265, {"sprout": 0.7, "bare": 0.3}),
     )),
 )  # fmt: skip
 _CHANGE_DAYS = 12.0  # a field takes this long to turn from one look to the next; illustrative

@@ -1,17 +1,18 @@
 """Sentinel-2 scenes of a world, one Cloud-Optimized GeoTIFF a band, with what is true in them."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from aqgeo.simulation import atmosphere, clouds, geometry, geotiff, radiometry, sun, zoom
+from aqgeo.simulation import atmosphere, clouds, geometry, geotiff, noise, radiometry, sun, zoom
 from aqgeo.simulation.clouds import Sky
 from aqgeo.simulation.geometry import Geometry
 from aqgeo.simulation.land import Land
@@ -28,7 +29,7 @@ BASELINE = "05.10"
 LABELS_NO_DATA = 255
 Look = Callable[[GeoBox], Land]
 """Gives the land of any window."""
-Sheet = NDArray[np.generic]
+Sheet = NDArray[Any]
 
 
 class Weather(Protocol):
@@ -105,19 +106,20 @@ def write(
     sheets = _sheets(world, stems)
 
     def fill(window: tuple[slice, slice]) -> None:
-        above, plumes = sky(world, scene, weather, world.grid[window]), None
-        wide = look(zoom.widen(world.grid[window], MARGIN_M // world.pixel_m))
-        if smoke:
-            wind = weather.wind(scene.when(world))
-            plumes = thickness(world.grid[window], smoke, wind, world.seed, acquisition.day)
-        _place(sheets, render(wide, above, plumes, acquisition), window, world.pixel_m)
+        grid = world.grid[window]
+        above = sky(world, scene, weather, grid)
+        guess = guessed_shade(world, scene, weather, zoom.coarsen(grid, SCL_M // world.pixel_m))
+        wind = weather.wind(scene.when(world))
+        plumes = thickness(grid, smoke, wind, world.seed, acquisition.day)
+        land = look(zoom.widen(grid, MARGIN_M // world.pixel_m))
+        _place(sheets, render(land, above, guess, plumes, acquisition), window, world.pixel_m)
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(fill, world.blocks()))
         counts = np.bincount(sheets["l2a", "SCL"].ravel(), minlength=12)
         truth, classes = sheets.pop(("truth", "truth")), sheets.pop(("truth", "classes"))
         list(pool.map(lambda key: _write(sheets.pop(key), key, stems, world), list(sheets)))
-    shares = {str(code): 100 * float(n) / counts.sum() for code, n in enumerate(counts)}
+    shares = {str(code): float(100 * n / counts.sum()) for code, n in enumerate(counts)}
     return Written(acquisition.season.angles, shares, truth, classes)
 
 
@@ -140,17 +142,34 @@ def prepare(
 
 def sky(world: World, scene: Scene, weather: Weather, grid: GeoBox) -> Sky:
     """Return the true sky of a scene over any window of pixels of 10 m times a power of two."""
-    angles, noon = geometry.geometry(world, scene.day), time(12, tzinfo=UTC)
+    return _draw(world, scene, weather, grid, geometry.geometry(world, scene.day).sun)
+
+
+def _draw(
+    world: World, scene: Scene, weather: Weather, grid: GeoBox, sun: tuple[float, float]
+) -> Sky:
+    noon = datetime.combine(scene.day, time(12, tzinfo=UTC))
     return clouds.draw(
         grid,
         world.seed,
         geometry.overpass(world, scene.day),
         cover=scene.cover,
         regime=scene.regime,
-        sun=angles.sun,
-        view=angles.view,
-        drift=weather.wind(datetime.combine(scene.day, noon)),
+        sun=sun,
+        view=geometry.geometry(world, scene.day).view,
+        drift=weather.wind(noon),
     )
+
+
+def guessed_shade(world: World, scene: Scene, weather: Weather, grid: GeoBox) -> FloatArray:
+    """Return direct sunlight, (y, x), were the clouds as high as the L2A processor guesses.
+
+    It knows no heights: off by a factor, one a scene (20 %, one sigma; illustrative).
+    """
+    angles, day = geometry.geometry(world, scene.day), scene.day.toordinal()
+    factor = math.exp(float(noise.stream(world.seed, "guessed height", day).normal(0, 0.2)))
+    zenith = math.degrees(math.atan(factor * math.tan(math.radians(angles.sun[0]))))
+    return _draw(world, scene, weather, grid, (zenith, angles.sun[1])).sunlight
 
 
 def _sheets(world: World, stems: Mapping[str, Path]) -> dict[tuple[str, str], Sheet]:

@@ -72,7 +72,9 @@ def _reaches(grid: GeoBox, source: Source, ahead: float) -> bool:
     along = x * math.cos(ahead) + y * math.sin(ahead)
     across = abs(y * math.cos(ahead) - x * math.sin(ahead))
     half = math.hypot(box.right - box.left, box.top - box.bottom) / 2
-    return -half < along < _LENGTH_M + half and across < half + 0.25 * max(along + half, 0) + 500
+    return bool(
+        -half < along < _LENGTH_M + half and across < half + 0.25 * max(along + half, 0) + 500
+    )
 
 
 def _cells(grid: GeoBox, factor: int) -> tuple[GeoBox, tuple[slice, slice]]:

@@ -132,7 +132,7 @@ def relief(land: Land, sun: tuple[float, float]) -> FloatArray:
     north, east = np.float32(np.cos(azimuth)), np.float32(np.sin(azimuth))
     down *= north / pixel  # towards the south is down the rows, so this is -d/dnorth x north
     right *= east / pixel
-    lit = (down - right) * np.float32(np.tan(zenith))
+    lit = np.asarray((down - right) * np.float32(np.tan(zenith)))
     lit += np.float32(1)
     np.clip(lit, 0, 3, out=lit)
     lit *= np.float32(_DIRECT)
@@ -143,7 +143,7 @@ def relief(land: Land, sun: tuple[float, float]) -> FloatArray:
 def _layers(land: Land, season: Season, lit: FloatArray) -> Layers:
     spread, mode, _ = _variation()
     sigma = spread[land.cover]
-    bright = np.clip(land.texture, -3.5, 3.5)
+    bright: FloatArray = np.clip(land.texture, -3.5, 3.5)
     bright -= sigma * np.float32(0.5)
     bright *= sigma
     np.exp(bright, out=bright)
@@ -176,7 +176,7 @@ def _snow(land: Land, season: Season) -> FloatArray | None:
     field = np.float32(0.9) * field + land.elevation * np.float32(1 / 600) - np.float32(0.5)
     field -= np.float32(NormalDist().inv_cdf(1 - min(season.snow, 0.999)))
     hides = _variation()[2][land.cover]
-    return np.clip(np.float32(0.5) + np.float32(2) * field, 0, 1) * hides
+    return np.asarray(np.clip(np.float32(0.5) + np.float32(2) * field, 0, 1) * hides)
 
 
 def _adjacent(found: FloatArray, factor: int, share: float) -> tuple[FloatArray, FloatArray]:
