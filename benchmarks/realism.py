@@ -21,6 +21,7 @@ from benchmarks import realism_page as page
 from benchmarks import realism_simulated as simulated
 from benchmarks import realism_stations as stations
 from benchmarks.realism_chips import Pixels
+from benchmarks.realism_clouds import Masks
 from benchmarks.realism_distances import Comparison
 from benchmarks.realism_page import Picture
 from benchmarks.realism_worlds import BOTH, RUNS, Run
@@ -73,16 +74,19 @@ def our_pixels(at: Places) -> list[Pixels]:
         if run.levels == BOTH:
             region = Workspace(at.work).region(run.region)
             found += simulated.pixels_by_cover(run.name, folder, run.about(at.work), region)
-        if run.name in ("summer", "autumn", "snow"):
+        if run.name in ("summer", "autumn"):
             found += simulated.pixels_by_scl(run.name, folder, 20)
+    found += simulated.snow("snow", at.folder("snow"))
     return [*found, *simulated.pixels_by_scl("summer", at.folder("summer"), 120)]
 
 
 def sky(at: Places) -> Found:
     """Compare clouds and gaps."""
     real = clouds.tiles(at.data), clouds.frames(at.data)
-    folder = at.folder("summer")
-    ours = simulated.tiles(folder), simulated.frames(folder)
+    # The frames are from all seasons: all runs with the default cover.
+    usual = [simulated.frames(at.folder(name)) for name in ("coast", "autumn", "dry", "snow")]
+    every = [mask for masks in usual for mask in masks.cloud]
+    ours = simulated.tiles(at.folder("summer")), Masks(clouds.FRAME_PIXEL_M, every, every)
     found = [
         c
         for name, a, b in zip(("33T", "68 frames"), real, ours, strict=True)

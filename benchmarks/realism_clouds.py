@@ -16,6 +16,8 @@ TILE_PIXEL_M, TILE_WINDOW = 120, 256
 """Pixels of the 33T set, and the side of the windows that its tiles and ours are cut into."""
 FRAME_PIXEL_M, FRAME_WINDOW = 20, 50
 """The 68 frames of 101 x 100 pixels of 10 m, halved: windows of 1 km."""
+_SHADOW_M = 3000
+"""Cloud tops at 3 km throw shadows this far with the sun at 45 degrees."""
 LEAST, MOST = 8, 4096
 """Sizes in pixels between which the exponent is taken: whole objects, smaller than a window."""
 
@@ -45,7 +47,7 @@ class Shapes:
 
 
 def tiles(data: Path) -> Masks:
-    """Return windows of the eight products of the 33T set: classes 8 and 9, and with them 3.
+    """Return windows of the eight products of the 33T set.
 
     Class 10 beside cloud is an artefact of storage there (see the MANIFEST) and is left out.
     """
@@ -53,10 +55,21 @@ def tiles(data: Path) -> Masks:
     for path in sorted((data / "sentinel2_33T").glob("*_SCL.tif")):
         with rasterio.open(path) as src:
             scl = src.read(1)
-        seen = scl != 0
-        cloud += windows(np.isin(scl, (8, 9)), TILE_WINDOW, seen)
-        gap += windows(np.isin(scl, (3, 8, 9)), TILE_WINDOW, seen)
+        for found, mask in zip((cloud, gap), cloud_and_gap(scl, TILE_PIXEL_M), strict=True):
+            found += windows(mask, TILE_WINDOW, scl != 0)
     return Masks(TILE_PIXEL_M, cloud, gap)
+
+
+def cloud_and_gap(scl: NDArray[np.uint8], pixel_m: int) -> tuple[Mask, Mask]:
+    """Return cloud (classes 8 and 9), and cloud with class 3 no farther from it than shadows fall.
+
+    Farther away class 3 is terrain in shade, and in the 33T set a mix of classes 2 and 4.
+    """
+    cloud = np.isin(scl, (8, 9))
+    if not cloud.any():
+        return cloud, cloud
+    near = scipy.ndimage.distance_transform_edt(~cloud) * pixel_m < _SHADOW_M
+    return cloud, cloud | ((scl == 3) & near)
 
 
 def frames(data: Path) -> Masks:

@@ -65,6 +65,8 @@ def summary(comparisons: Sequence[Comparison]) -> dict[str, str]:
         counts = {v: sum(c.verdict == v for c in own) for v in ("close", "fair", "poor")}
         poor = sorted((c for c in own if c.verdict == "poor"), key=lambda c: -c.distance / c.fair)
         text = ", ".join(f"{n} {v}" for v, n in counts.items())
+        spread = sum(c.distance <= c.more.get("between_real_sites", -1) for c in poor)
+        text += f" ({spread} of these no farther than real sites lie apart)" if spread else ""
         found[part] = text + (f"; poorest: {'; '.join(c.name for c in poor[:4])}" if poor else "")
     return found
 

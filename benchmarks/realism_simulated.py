@@ -111,13 +111,23 @@ def pixels_by_scl(name: str, folder: Path, pixel_m: int) -> list[Pixels]:
     names = bands if factor == 1 else ["B02", "B03", "B04", "B08"]
     for scene in scenes(folder, "L2A"):
         layers = {b: _resized(scene.reflectance(b, 20), 20, pixel_m) for b in names}
-        scl = scene.scl[factor // 2 :: factor, factor // 2 :: factor]
         rows, cols = next(iter(layers.values())).shape
+        scl = scene.scl[factor // 2 :: factor, factor // 2 :: factor][:rows, :cols]
         level = "L2A" if factor == 1 else f"L2A {pixel_m} m"
-        found += by_classification(name, level, layers, scl[:rows, :cols])
-        snow = scl[:rows, :cols] == 11
-        if factor == 1 and snow.mean() > 0.05:
-            found.append(Pixels(name, level, "snow", {b: v[snow] for b, v in layers.items()}))
+        found += by_classification(name, level, layers, scl)
+    return [_thinned(p) for p in found]
+
+
+def snow(name: str, folder: Path) -> list[Pixels]:
+    """Return what the classification calls snow, where the sky is clear in truth, 20 m."""
+    sky = cube.open(folder / "truth" / "truth.zarr" / "scenes")["cloud"].values
+    found = []
+    for frame, scene in zip(sky, scenes(folder, "L2A"), strict=True):
+        here = (scene.scl == 11) & _repeated(frame == _CLEAR, TRUTH_M // 20)
+        bands = [b for b in L2A if b not in ("B01", "B09")]
+        found.append(
+            Pixels(name, "L2A", "snow", {b: scene.reflectance(b, 20)[here] for b in bands})
+        )
     return [_thinned(p) for p in found]
 
 
@@ -171,8 +181,9 @@ def _windows(folder: Path, factor: int, side: int) -> Masks:
     cloud: list[Mask] = []
     gap: list[Mask] = []
     for scl in _classifications(folder):
-        for found, codes in ((cloud, (8, 9)), (gap, (3, 8, 9))):
-            found += clouds.windows(clouds.coarser(np.isin(scl, codes), factor), side)
+        masks = (clouds.coarser(m, factor) for m in clouds.cloud_and_gap(scl, 20))
+        for found, mask in zip((cloud, gap), masks, strict=True):
+            found += clouds.windows(mask, side)
     return Masks(20 * factor, cloud, gap)
 
 

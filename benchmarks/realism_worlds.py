@@ -60,7 +60,8 @@ class Run:
 BOTH = ("l1c", "l2a")
 RUNS = (
     # 33T: Styria in August 2023; 61.44 km hold four of the windows that the tiles are cut into.
-    Run("summer", "styria", "2023-08", 61.44, days=12, scenes=6),
+    # Those eight products have 15 to 24 % cloud.
+    Run("summer", "styria", "2023-08", 61.44, days=12, scenes=6, clouds=0.2),
     # Chips: a coast in July (282D), farmland in late October (637U), at 10 m as they are.
     Run("coast", "demo", "2021-07", 15.36, 3, 3, preset="coast", resolution=10, levels=BOTH),
     Run("autumn", "po-valley", "2017-10-28/2017-11-01", 15.36, 3, 3, preset="plain",
