@@ -124,7 +124,8 @@ def simulate(
         int | None, typer.Option(help="Dates of Sentinel-2; one in five days, at least three.")
     ] = None,
     level: Annotated[
-        list[str] | None, typer.Option(help="Sentinel-2 product: l1c or l2a; both. Repeat it.")
+        list[str] | None,
+        typer.Option(help="Sentinel-2 product, l1c or l2a; repeat it for both; l2a."),
     ] = None,
     granules: Annotated[
         str | None,
@@ -306,8 +307,9 @@ def _tell(paths: list[Path], json_file: Path | None, more: dict[str, Any] | None
     if json_file is not None:
         from pipelines.workspace import PROVENANCE
 
-        told = [path.parent if path.is_file() else path for path in paths]
-        beside = {str(folder) for folder in told if (folder / PROVENANCE).is_file()}
+        # A file lies in its result's folder, the catalog of a simulated archive one below.
+        around = [folder for path in paths for folder in (path, *path.parents[:2])]
+        beside = {str(folder) for folder in around if (folder / PROVENANCE).is_file()}
         provenance = {
             os.path.relpath(folder): json.loads((Path(folder) / PROVENANCE).read_text("utf-8"))
             for folder in sorted(beside)

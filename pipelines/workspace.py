@@ -238,9 +238,10 @@ def _current(target: Path, digest: str) -> bool:
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    """Return the size of every file in a folder; of a folder in it, only that it is there."""
-    found = sorted(path for path in folder.iterdir() if path.name != PROVENANCE)
-    return {path.name: path.stat().st_size if path.is_file() else 0 for path in found}
+    """Return the size of every file in a folder and in the folders in it, by its path there."""
+    found = (path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_file())
+    kept = sorted(path for path in found if path.name != PROVENANCE)
+    return {str(path.relative_to(folder)): path.stat().st_size for path in kept}
 
 
 def _digest(key: Mapping[str, Any]) -> str:

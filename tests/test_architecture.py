@@ -16,10 +16,8 @@ SHARED = {
     "sources": {"stac"},
     "products": {"stac_items"},
     "scoring": {"classes", "fields", "gaps", "matching", "rules"},
-    "simulation": {
-        *("noise", "sun", "weather", "world", "roads", "air", "clouds", "swath"),
-        *("granule_layout", "sentinel2", "tropomi", "stations", "records"),
-    },
+    # All but archive, which calls for all of them.
+    "simulation": {p.stem for p in (ROOT / "aqgeo/simulation").glob("*.py")} - {"archive"},
 }
 TORCH_ROOMS = {"models", "datasets", "training", "processing"}
 

@@ -19,7 +19,7 @@ _HOMES = (0.8, 0.6, 1.0, 1.4, 0.9, 1.1, 1.2, 0.8)  # as _WEEKDAY; illustrative
 _WORKS = (0.85, 0.85, 1.0, 1.15, 1.15, 1.05, 0.9, 0.85)  # illustrative, with the week
 _WORKS_DAYS = (1.07, 1.07, 1.07, 1.07, 1.07, 0.85, 0.8)
 _HEATED_BELOW = 15.0  # degC, a usual bound of heating degree days
-_UNHEATED = 2.5  # hot water and cooking, in the unit of those degrees; illustrative
+_UNHEATED = 4.0  # hot water and cooking, in the unit of those degrees; illustrative
 
 
 def activity(when: datetime, weather: Weather) -> dict[str, float]:

@@ -20,12 +20,13 @@ from aqgeo.simulation.weather import Weather
 FREE_TROPOSPHERE = 5e-6
 """Column above the boundary layer, mol m-2: .3-.8e-5 (simulation-facts, section 5; recalled)."""
 # Emission of the country around, mol m-2 s-1: makes the column of rural Europe (2-4e-5 with the
-# free troposphere; recalled) and is 2 t of NOx per km2 and year.
-_AROUND = 1.4e-9
-# NO2 thins out upward inside the mixed layer too, since it lives hours and starts at the ground.
-# This depth gives the measured effective height (94-280 m by day and night) and the daily cycle
-# (both simulation-facts, section 5) with mixing heights of up to 2 km.
-_DEPTH_M = 350.0
+# free troposphere; recalled) and is 1.5 t of NOx per km2 and year.
+_AROUND = 1.0e-9
+# NO2 thins out upward inside the mixed layer too, since it lives hours and starts at the ground;
+# air from far away less so. These depths give the measured effective height (94-280 m for the day's
+# mean over the column of 13:30), the contrast of town and country and the daily cycle (all
+# simulation-facts, sections 5 and 6) with mixing heights of up to 2 km.
+_DEPTH_M, _DEPTH_AROUND_M = 240.0, 450.0
 _LEAK = 0.03  # of the layer at the ground, lost to that above in an hour by shear; illustrative
 _MICROGRAMS_PER_MOL = 46e6
 _SPIN_UP = timedelta(hours=24)
@@ -77,11 +78,8 @@ def hours(inventory: Inventory, weather: Weather, period: Period) -> Iterator[Ho
         source = _AROUND * (0.75 * at_work["traffic"] + 0.25 * at_work["homes"])
         around[0] += transport.grown(source, loss)
         if start >= period.start:
-            no2 = 1 / chemistry.nox_per_no2(middle, weather)
-            column = no2 * (air[0] + air[1]) + (no2 * around.sum() + FREE_TROPOSPHERE)
-            dilution = _MICROGRAMS_PER_MOL * no2 * (1 / height + 1 / _DEPTH_M)
-            concentration = dilution * (air[0] + around[0])
-            yield Hour(start, column, concentration, at_work["traffic"], budget)
+            fields = _no2(air, around, height, chemistry.nox_per_no2(middle, weather))
+            yield Hour(start, *fields, at_work["traffic"], budget)
         start += timedelta(hours=1)
 
 
@@ -116,6 +114,23 @@ def area_mean(
     weights = np.stack([(1 - s) * (1 - t), s * (1 - t), s * t, (1 - s) * t])
     spots = np.einsum("...cd,cn->...nd", corners, weights)
     return sample(field, grid, spots[..., 0], spots[..., 1]).mean(axis=-1)  # type: ignore[no-any-return]
+
+
+def _no2(
+    air: FloatArray, around: NDArray[np.float64], height: float, nox_per_no2: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return column in mol m-2 and concentration at the ground in ug m-3, both (y, x).
+
+    Args:
+        air: (2, y, x) NOx from the grid's sources in the mixed layer and above, mol m-2.
+        around: (2,) the same for the air far and wide.
+        height: of the mixed layer, m.
+        nox_per_no2: their ratio.
+    """
+    near, far = around.tolist()
+    column = (air[0] + air[1] + (near + far)) / nox_per_no2 + FREE_TROPOSPHERE
+    ground = air[0] * (1 / height + 1 / _DEPTH_M) + near * (1 / height + 1 / _DEPTH_AROUND_M)
+    return column, ground * (_MICROGRAMS_PER_MOL / nox_per_no2)
 
 
 def _exchange(layers: NDArray[Any], before: float, height: float, top: float) -> None:

@@ -22,6 +22,10 @@ from aqgeo.simulation.truth import SCENE_PIXEL_M, Truth
 from aqgeo.simulation.weather import Weather
 from aqgeo.simulation.world import World
 
+# Smoke as its cross-section of extinction: a stack has some 100-500 m2 s-1, a fire 1,000-10,000
+# (illustrative: plumes as thick as they look in pictures).
+_STACK_M2_S, _FIRE_M2_S = 4000.0, 3000.0
+
 Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
 DATA = {"l1c": "data/sentinel2_l1c", "l2a": "data/sentinel2"}
 GRANULES, STATIONS = "data/sentinel5p", "data/stations"
@@ -144,7 +148,8 @@ def _smoke(world: World) -> list[tuple[float, float, float]]:
     bounds = settlements.bounds_of(world.grid.pad(20_000 // world.pixel_m))
     plants = settlements.plants(world.seed, world.preset, bounds)
     fires = settlements.fires(world.seed, world.preset, bounds)
-    return [(p.x, p.y, p.nox_kg_s / 0.1) for p in plants if p.fuel == "coal"] + fires
+    stacks = [(p.x, p.y, _STACK_M2_S * p.nox_kg_s) for p in plants if p.fuel == "coal"]
+    return [*stacks, *((x, y, _FIRE_M2_S * strength) for x, y, strength in fires)]
 
 
 def _window(tile: GeoBox, grid: GeoBox) -> tuple[slice, slice]:

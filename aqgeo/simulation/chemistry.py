@@ -17,10 +17,10 @@ _FRESH_NO = 0.05  # NO that has not met ozone yet, by NO2; illustrative
 def lifetime_s(when: datetime, weather: Weather) -> float:
     """Return the lifetime of NOx in s.
 
-    2.5 h e^((|lat| - 20)/28) by day, winter 1.7 times summer, 4 times as long at night
+    2.5 h e^((|lat| - 20)/28) by day, winter 1.6 times summer, 4 times as long at night
     (simulation-facts, section 5; after Lange 2022; recalled, illustrative); at most 12 h.
     """
-    day = 2.5 * math.exp((abs(weather.lat) - 20) / 28) * (1 + 0.25 * weather.season(when))
+    day = 2.5 * math.exp((abs(weather.lat) - 20) / 28) * (1 + 0.23 * weather.season(when))
     night = min(4 * day, _LONGEST_H)
     # Light that lacks only near sunrise and sunset: two thirds of the day have nearly all.
     light = min(3 * weather.sun_height(when), 1.0)

@@ -15,7 +15,7 @@ from aqgeo.simulation.noise import FloatArray
 _MEDIUM, _HIGH, _LOW = 0.45, 0.7, 0.2  # cloud probability
 _CIRRUS_B10 = 0.012, 0.035  # thin and thick (simulation-facts, section 3; recalled)
 _SHADOW_LIGHT = 0.55  # the projected cloud must take this much of the sun to be found
-_MISSED, _FALSE = 1.1, 1.2  # doubt above which shadow is missed, or dark water is taken for it
+_MISSED, _FALSE = 0.9, 1.2  # doubt above which shadow is missed, or dark water is taken for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _shadows(scl: NDArray[np.uint8], e: Evidence) -> None:
     """Mark shadow where the projected cloud falls on dark ground; water is taken for it too."""
     near = e.boa["B8A"]
     projected = (e.sunlight < _SHADOW_LIGHT) & (e.doubt < _MISSED)
-    scl[projected & (near < 0.22) & (e.boa["B11"] < 0.18)] = SHADOW
+    scl[projected & (near < 0.20) & (e.boa["B11"] < 0.17)] = SHADOW
     scl[(near < 0.012) & (e.doubt > _FALSE)] = SHADOW
 
 

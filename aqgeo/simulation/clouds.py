@@ -1,6 +1,7 @@
 """The sky over a window: clouds where a satellite sees them, and the shade they cast."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -112,30 +113,39 @@ def draw(
         view: zenith angle and azimuth towards the satellite in degrees.
         drift: eastward and northward speed of the clouds in m/s, one for the whole day.
     """
-    day = when.toordinal()
-    seconds = 1800 * round((when.hour + when.minute / 60) * 2)
-    moved = [-_DRIFT_M * round(speed * seconds / _DRIFT_M) for speed in drift]
-    origin = zoom.shift(grid, moved[0], moved[1])
-    water, ice, top, dimming = np.zeros((4, *grid.shape), "float32")
+    day, origin = when.toordinal(), _carried(grid, when, drift)
+    water, ice, top = np.zeros((3, *grid.shape), "float32")
     heights: dict[str, float] = {}
-    for kind, share in REGIMES[regime]:
-        part = 1 - (1 - min(cover, 0.999)) ** share
-        if part < 1e-4:
-            continue
-        height = float(noise.stream(seed, f"{kind.name} height", day).uniform(*kind.height_m))
+    for kind, part, height in _parts(cover, regime, seed, day):
         heights[kind.name] = height
-        seen, above = (
-            thickness(kind, _source(origin, height, angles), part, seed, day)
-            for angles in (view, sun)
-        )
+        seen = thickness(kind, _source(origin, height, view), part, seed, day)
         if kind.ice:
             ice += seen
         else:
             water += seen
             np.maximum(top, np.float32(height) * (seen > 0), out=top)
+    sunlight = shade(grid, seed, when, cover=cover, regime=regime, sun=sun, drift=drift)
+    return Sky(water, ice, top, sunlight, _haze(origin, seed, day), heights)
+
+
+def shade(
+    grid: GeoBox,
+    seed: int,
+    when: datetime,
+    *,
+    cover: float,
+    regime: str,
+    sun: tuple[float, float],
+    drift: tuple[float, float] = (0.0, 0.0),
+) -> FloatArray:
+    """Return the share of direct sunlight that reaches the ground, (y, x); arguments as `draw`."""
+    day, origin = when.toordinal(), _carried(grid, when, drift)
+    dimming = np.zeros(grid.shape, "float32")
+    for kind, part, height in _parts(cover, regime, seed, day):
+        above = thickness(kind, _source(origin, height, sun), part, seed, day)
         dimming += _dimming(kind, above, math.cos(math.radians(sun[0])))
     np.negative(dimming, out=dimming)
-    return Sky(water, ice, top, np.exp(dimming, out=dimming), _haze(origin, seed, day), heights)
+    return np.exp(dimming, out=dimming)
 
 
 def reflectance(depth: FloatArray, mu: float) -> FloatArray:
@@ -156,6 +166,22 @@ def displacement(height_m: float, angles: tuple[float, float]) -> tuple[float, f
     zenith, azimuth = (math.radians(angle) for angle in angles)
     length = -height_m * min(math.tan(zenith), _STEEPEST)
     return length * math.sin(azimuth), length * math.cos(azimuth)
+
+
+def _parts(cover: float, regime: str, seed: int, day: int) -> Iterator[tuple[Kind, float, float]]:
+    """Yield kind, fraction covered and height in m of the layers of a date."""
+    for kind, share in REGIMES[regime]:
+        part = 1 - (1 - min(cover, 0.999)) ** share
+        if part > 1e-4:
+            rng = noise.stream(seed, f"{kind.name} height", day)
+            yield kind, part, float(rng.uniform(*kind.height_m))
+
+
+def _carried(grid: GeoBox, when: datetime, drift: tuple[float, float]) -> GeoBox:
+    """Return where the clouds over a grid were at 00 UTC."""
+    seconds = 1800 * round((when.hour + when.minute / 60) * 2)
+    east, north = (-_DRIFT_M * round(speed * seconds / _DRIFT_M) for speed in drift)
+    return zoom.shift(grid, east, north)
 
 
 def _source(grid: GeoBox, height_m: float, angles: tuple[float, float]) -> GeoBox:

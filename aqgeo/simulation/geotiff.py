@@ -11,7 +11,7 @@ from odc.geo.geobox import GeoBox
 def write(
     path: Path, data: NDArray[np.generic], grid: GeoBox, *, nodata: int = 0, classes: bool = False
 ) -> None:
-    """Write one band, deflated, in blocks of 512 with overviews.
+    """Write one band in blocks of 512 with overviews.
 
     Args:
         path: of the new file.
@@ -32,7 +32,7 @@ def write(
         nodata=nodata,
         crs=str(grid.crs),
         transform=grid.affine,
-        compress="DEFLATE",
+        compress="ZSTD",  # a third of the time of DEFLATE, the same size
         level=1,
         predictor="YES",
         overview_resampling="MODE" if classes else "AVERAGE",

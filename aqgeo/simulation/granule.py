@@ -16,7 +16,7 @@ Form = Literal["piece", "subset", "orbit"]
 
 _EPOCH = datetime(2010, 1, 1, tzinfo=UTC)
 _CHUNK_LINES = 256  # of a whole orbit; the kernel, 34 times as large, in a quarter of that
-_KEPT_BITS = 12  # of 23 in a kernel's mantissa: good to .02 %, and half the file
+_KEPT_BITS = 10  # of 23 in the mantissa of a kernel: good to .05 %, and half the file
 
 
 def write(

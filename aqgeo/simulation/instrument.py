@@ -1,7 +1,5 @@
 """Sentinel-2's instrument: noise, digital numbers."""
 
-import math
-
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
@@ -86,8 +84,3 @@ def decode(numbers: NDArray[np.uint16], baseline: str) -> FloatArray:
     found -= np.float32(offset(baseline))
     found *= np.float32(QUANTUM)
     return found
-
-
-def cosine(zenith: float) -> float:
-    """Return the cosine of an angle in degrees."""
-    return math.cos(math.radians(zenith))

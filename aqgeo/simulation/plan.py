@@ -56,7 +56,7 @@ class Settings:
     """Mean share of the sky under cloud, 0 to 1."""
     scenes: int | None = None
     """Dates of Sentinel-2, spread over the period; one in five days, at least three, if None."""
-    levels: tuple[str, ...] = LEVELS
+    levels: tuple[str, ...] = ("l2a",)
     """Sentinel-2 products to write."""
     granules: Form = "piece"
     """Form of Sentinel-5P granules: piece of an orbit, subset without corners, whole orbit."""

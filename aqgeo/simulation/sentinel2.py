@@ -142,23 +142,22 @@ def prepare(
 
 def sky(world: World, scene: Scene, weather: Weather, grid: GeoBox) -> Sky:
     """Return the true sky of a scene over any window of pixels of 10 m times a power of two."""
-    return _draw(world, scene, weather, grid, geometry.geometry(world, scene.day).sun)
-
-
-def _draw(
-    world: World, scene: Scene, weather: Weather, grid: GeoBox, sun: tuple[float, float]
-) -> Sky:
-    noon = datetime.combine(scene.day, time(12, tzinfo=UTC))
+    angles = geometry.geometry(world, scene.day)
     return clouds.draw(
         grid,
         world.seed,
         geometry.overpass(world, scene.day),
         cover=scene.cover,
         regime=scene.regime,
-        sun=sun,
-        view=geometry.geometry(world, scene.day).view,
-        drift=weather.wind(noon),
+        sun=angles.sun,
+        view=angles.view,
+        drift=drift(weather, scene.day),
     )
+
+
+def drift(weather: Weather, day: date) -> tuple[float, float]:
+    """Return how clouds move all day, eastward and northward in m/s: the wind of 12 UTC."""
+    return weather.wind(datetime.combine(day, time(12, tzinfo=UTC)))
 
 
 def guessed_shade(world: World, scene: Scene, weather: Weather, grid: GeoBox) -> FloatArray:
@@ -169,7 +168,15 @@ def guessed_shade(world: World, scene: Scene, weather: Weather, grid: GeoBox) ->
     angles, day = geometry.geometry(world, scene.day), scene.day.toordinal()
     factor = math.exp(float(noise.stream(world.seed, "guessed height", day).normal(0, 0.2)))
     zenith = math.degrees(math.atan(factor * math.tan(math.radians(angles.sun[0]))))
-    return _draw(world, scene, weather, grid, (zenith, angles.sun[1])).sunlight
+    return clouds.shade(
+        grid,
+        world.seed,
+        geometry.overpass(world, scene.day),
+        cover=scene.cover,
+        regime=scene.regime,
+        sun=(zenith, angles.sun[1]),
+        drift=drift(weather, scene.day),
+    )
 
 
 def _sheets(world: World, stems: Mapping[str, Path]) -> dict[tuple[str, str], Sheet]:

@@ -42,14 +42,14 @@ _PLAN = {
 _PLAN_KM2, _MOST = 48.0 * 48.0, 150
 _AREAS = {"rural": (0.0, 500.0), "suburban": (500.0, 3000.0), "urban": (3000.0, np.inf)}
 _APART_M = 400.0  # between two stations, but for a kerb's and a yard's near it; illustrative
-_BUSY = (5_000.0, 45_000.0)  # vehicles a day where a traffic station stands; illustrative
-_QUIET = {"urban": 5.0, "suburban": 3.0, "rural": 1.5}  # most increment by traffic, ug m-3
+_BUSY = (7_000.0, 45_000.0)  # vehicles a day where a traffic station stands; illustrative
+_QUIET = {"urban": 6.0, "suburban": 4.0, "rural": 2.0}  # most increment by traffic, ug m-3
 _FENCE_M = 600.0  # industrial stations stand so near to industry; illustrative
 _OVERVIEW_M, _OVERVIEW_PIXELS = 160, 1024  # pixels of the overview, how many along a side at most
 _PATCH_M, _PATCH_PIXEL_M, _CORE_M = 1280, 20, 380
 # Traffic minus background stations: +12 ug m-3 in towns (simulation-facts, section 5; measured),
-# met beside roads of some 25 thousand vehicles a day (illustrative).
-_KERB_PER_VEHICLE = 12 / 25_000
+# met beside roads of some 18 thousand vehicles a day (illustrative).
+_KERB_PER_VEHICLE = 12 / 18_000
 # Widths and shares at the kerb: half gone at 50-100 m, background at 200-500 m (same place;
 # recalled).
 _WIDTHS_M, _SHARES = (40.0, 150.0), (0.75, 0.25)

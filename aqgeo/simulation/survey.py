@@ -22,6 +22,7 @@ from aqgeo.simulation import (
     globe,
     granule,
     noise,
+    sentinel2,
     stations,
     sun,
     swath,
@@ -127,7 +128,7 @@ class Survey:
             cover=cover,
             regime=regime,
             sun=(zenith, azimuth),
-            drift=self.weather.wind(view.start.replace(hour=12, minute=0, second=0)),
+            drift=sentinel2.drift(self.weather, view.start.date()),
         )
         fraction = sky.effective_fraction(math.cos(math.radians(zenith)))
         ground = terrain.terrain(grid, world.seed, preset)
@@ -138,12 +139,12 @@ class Survey:
         land, cloudy = mean(~ground.sea) > 0.5, mean(fraction)
         snow = land & (preset.snow > 0.5)
         # The height of clouds counts where they are.
-        top = mean(sky.top_m * fraction) / np.maximum(cloudy, np.float32(1e-6))
+        height = mean(sky.height_m * fraction) / np.maximum(cloudy, np.float32(1e-6))
         albedo = np.where(snow, _SNOW_ALBEDO, np.where(land, _ALBEDO, _SEA_ALBEDO))
         return Footprints(
             column=air.area_mean(hour.column, world.air_grid, corners),
             cloud_fraction=np.clip(cloudy, 0, 1),
-            cloud_height_m=top.astype("float32"),
+            cloud_height_m=height.astype("float32"),
             elevation_m=mean(ground.elevation),
             land=land,
             snow=snow,

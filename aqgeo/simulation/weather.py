@@ -38,7 +38,7 @@ class Weather:
     """Kind of world."""
 
     def local(self, when: datetime) -> datetime:
-        """Return local solar time, to the hour angle's next 20 minutes (5 degrees)."""
+        """Return local solar time, true to 10 minutes; its offset is still said to be UTC's."""
         return when + timedelta(hours=_coarse(self.lon) / 15)
 
     @property
@@ -75,7 +75,7 @@ class Weather:
     def convection(self, when: datetime) -> float:
         """Return how far the mixed layer has grown, 0 at night to 1 in the afternoon.
 
-        It begins half an hour sooner and ends half an hour later in summer, the reverse in winter.
+        Half an hour sooner and until half an hour later in summer, the reverse in winter.
         """
         local, shift = self.local(when), 0.5 * self.season(when)
         hour = local.hour + local.minute / 60 + local.second / 3600
@@ -94,7 +94,7 @@ class Weather:
         """
         noon = datetime.combine(self.local(when).date(), time(12), UTC)
         season = self.season(noon)
-        usual = 1300 - 600 * season - 100 * season**2
+        usual = 1300 - 550 * season - 100 * season**2
         sky = 1.12 - 0.32 * self.cloud_cover(noon.date())
         return usual * sky * math.exp(0.15 * self._drift("day height", noon, 24))
 

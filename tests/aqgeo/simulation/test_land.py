@@ -105,8 +105,10 @@ def test_emission_per_head_is_that_of_the_literature() -> None:
     heads = kg["homes"] / emission._HOMES_KG_PER_HEAD
     assert 4 < sum(kg.values()) / heads < 12
     assert 0.2 < kg["traffic"] / sum(kg.values()) < 0.6
-    assert kg["fires"] == 0 < sum(
-        v.sum() for v in [emission.inventory(world("fires")).sources["fires"]]
+    assert (
+        kg["fires"]
+        == 0
+        < sum(v.sum() for v in [emission.inventory(world("fires")).sources["fires"]])
     )
     assert all((v >= 0).all() for v in found.sources.values())
 

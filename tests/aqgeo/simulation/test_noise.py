@@ -1,5 +1,7 @@
 """Laws of noise: a value belongs to its place, its spectrum is the one asked for."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from affine import Affine
@@ -57,11 +59,17 @@ def test_mean_and_deviation_over_worlds() -> None:
 @pytest.mark.parametrize("slope", [2.67, 3.6])
 def test_power_falls_as_asked(slope: float) -> None:
     size = 512
-    found = np.mean([_power(noise.field(grid(20, 0, 0, size, size), s, "p", slope=slope,
-                                        outer_m=20_000), size) for s in range(4)], axis=0)  # fmt: skip
+    box = grid(20, 0, 0, size, size)
+    found = np.mean(
+        [
+            _power(noise.field(box, seed, "p", slope=slope, outer_m=20_000), size)
+            for seed in range(4)
+        ],
+        axis=0,
+    )
     k = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
     bounds = np.geomspace(0.01, 0.2, 8)
-    rings = [found[(k >= a) & (k < b)].mean() for a, b in zip(bounds, bounds[1:], strict=False)]
+    rings = [found[(k >= a) & (k < b)].mean() for a, b in pairwise(bounds)]
     middle = np.sqrt(bounds[1:] * bounds[:-1])
     fitted = np.polyfit(np.log(middle), np.log(rings), 1)[0]
     assert fitted == pytest.approx(-slope, abs=0.3)
