@@ -100,15 +100,16 @@ def sky(at: Places) -> Found:
 def no2(at: Places) -> Found:
     """Compare columns, their noise and their structure."""
     cities, delhi = columns.cities(at.data), columns.delhi(at.data)
-    november, overpasses = (
+    november, overpasses, summer, coast = (
         simulated.columns(name, at.folder(name), NAMED[name].about(at.work)["bbox"])
-        for name in ("november", "delhi")
+        for name in ("november", "delhi", "summer", "coast")
     )
     far = columns.grid_variogram(columns.daily_fields(at.data), 0.25 * columns.KM_PER_DEGREE)
     near = columns.grid_variogram(
         simulated.coarse_fields(at.folder("november")), simulated.COARSE_KM
     )
-    found = compare.no2(cities, delhi, november, overpasses)
+    clean = pd.concat([november, summer, coast])
+    found = compare.of_cities(cities, november, clean) + compare.of_delhi(delhi, overpasses)
     found += compare.structure(cities, november, far, near)
     text = "Simulated worlds are no copy of those cities: levels depend on the world."
     png = figures.air(cities, delhi, november, overpasses)

@@ -51,7 +51,8 @@ def tiles(data: Path) -> Masks:
 
     Class 10 beside cloud is an artefact of storage there (see the MANIFEST) and is left out.
     """
-    cloud, gap = [], []
+    cloud: list[Mask] = []
+    gap: list[Mask] = []
     for path in sorted((data / "sentinel2_33T").glob("*_SCL.tif")):
         with rasterio.open(path) as src:
             scl = src.read(1)
@@ -83,7 +84,7 @@ def coarser(mask: Mask, factor: int) -> Mask:
     """Return blocks of which at least half is set; a ragged rim is cut off."""
     rows, cols = (n // factor for n in mask.shape)
     cut = mask[: rows * factor, : cols * factor]
-    return cut.reshape(rows, factor, cols, factor).mean((1, 3)) >= 0.5
+    return np.asarray(cut.reshape(rows, factor, cols, factor).mean((1, 3)) >= 0.5)
 
 
 def windows(mask: Mask, side: int, seen: Mask | None = None) -> list[Mask]:

@@ -87,39 +87,43 @@ def cover(name: str, real: Masks, simulated: Masks) -> list[Comparison]:
     return found
 
 
-def no2(
-    cities: pd.DataFrame, delhi: pd.DataFrame, november: pd.DataFrame, overpasses: pd.DataFrame
+def of_cities(
+    cities: pd.DataFrame, november: pd.DataFrame, clean: pd.DataFrame
 ) -> list[Comparison]:
-    """Compare histograms, noise, precision and quality of columns.
+    """Compare histograms of columns, negatives, noise.
 
     Args:
         cities: real pixels of three cities.
-        delhi: real pixels of Delhi with quality, precision and air mass factor.
-        november: simulated pixels, as the cities'.
-        overpasses: simulated pixels, as Delhi's.
+        november: simulated pixels of the same days.
+        clean: simulated pixels that hold clean air too.
     """
-    ours = november[november["qa"] > 0.75]
     sites = [group["column"].to_numpy() for _, group in cities.groupby("site")]
     sites = [v[:: max(1, v.size // 1700)] for v in sites]
-    clear, clear_ours = delhi[delhi["qa"] > 0.75], overpasses[overpasses["qa"] > 0.75]
+    ours, clean = november[november["qa"] > 0.75], clean[clean["qa"] > 0.75]
+    values = joined(sites), ours["column"].dropna().to_numpy()
+    return [
+        samples("columns", "column [mol m-2], cities", *values, floor=1e-5, sites=sites),
+        samples("columns", "column / median, cities", *(v / np.median(v) for v in values),
+                floor=0.1, sites=[v / np.median(v) for v in sites]),
+        numbers("columns", "share of negatives, cities", (values[0] < 0).mean(),
+                (values[1] < 0).mean(), bounds=(0.01, 0.03)),
+        numbers("columns", "noise of clean neighbours [mol m-2], cities", columns.noise(cities),
+                columns.noise(clean), bounds=(0.25, 0.5), relative=True),
+    ]  # fmt: skip
+
+
+def of_delhi(delhi: pd.DataFrame, overpasses: pd.DataFrame) -> list[Comparison]:
+    """Compare columns, precision, air mass factor and quality of pixels, real and simulated."""
+    clear, ours = delhi[delhi["qa"] > 0.75], overpasses[overpasses["qa"] > 0.75]
     shares = columns.qa_shares(delhi), columns.qa_shares(overpasses)
     fits = columns.precision_fit(delhi), columns.precision_fit(overpasses)
-    near = (0.25, 0.5)
+    names = "precision at no column [mol m-2], Delhi", "precision over column, Delhi"
     return [
-        samples("columns", "column [mol m-2], cities", joined(sites),
-                ours["column"].to_numpy(), floor=1e-5, sites=sites),
-        samples("columns", "column [mol m-2], Delhi", clear["column"].to_numpy(),
-                clear_ours["column"].to_numpy(), floor=1e-5),
-        numbers("columns", "noise of clean neighbours [mol m-2], cities",
-                columns.noise(cities), columns.noise(ours), bounds=near, relative=True),
-        numbers("columns", "share of negatives, cities", (cities["column"] < 0).mean(),
-                (ours["column"] < 0).mean(), bounds=(0.01, 0.03)),
-        numbers("columns", "precision at no column [mol m-2], Delhi", fits[0][0], fits[1][0],
-                bounds=near, relative=True),
-        numbers("columns", "precision over column, Delhi", fits[0][1], fits[1][1],
-                bounds=near, relative=True),
-        samples("columns", "air mass factor, clear, Delhi", clear["amf"].to_numpy(),
-                clear_ours["amf"].to_numpy(), floor=0.1, bounds=(0.1, 0.25)),
+        samples("columns", "column [mol m-2], Delhi", clear["column"].to_numpy(), ours["column"].to_numpy(), floor=1e-5),
+        *(numbers("columns", name, a, b, bounds=(0.25, 0.5), relative=True)
+          for name, a, b in zip(names, *fits, strict=True)),
+        samples("columns", "air mass factor, clear, Delhi", clear["amf"].to_numpy(), ours["amf"].to_numpy(),
+                floor=0.1, bounds=(0.1, 0.25)),
         *(numbers("columns", f"share of {k} pixels, Delhi", shares[0][k], shares[1][k],
                   bounds=(0.05, 0.12)) for k in shares[0]),
     ]  # fmt: skip

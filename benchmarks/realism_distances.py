@@ -83,18 +83,18 @@ def samples(
     """
     real, simulated = thinned(real), thinned(simulated)
     scale = max(float(np.abs(real).mean()), floor) if real.size else np.nan
-    medians = [float(np.median(s)) if s.size else np.nan for s in (real, simulated)]
+    middle, ours = (float(np.median(s)) if s.size else np.nan for s in (real, simulated))
     distance = wasserstein(real, simulated)
     more = {
         "wasserstein": distance,
         "ks": kolmogorov(real, simulated),
-        "shift": medians[1] - medians[0],
+        "shift": ours - middle,
         "n_real": real.size,
         "n_simulated": simulated.size,
     }
     if sites and len(sites) > 1:
         more["between_real_sites"] = _between(sites) / scale
-    return Comparison(part, name, *medians, distance / scale, "W1 / mean", *bounds, more)
+    return Comparison(part, name, middle, ours, distance / scale, "W1 / mean", *bounds, more)
 
 
 def numbers(
@@ -117,7 +117,7 @@ def thinned(values: Values) -> Values:
     """Return the finite values, flat and not many more than MOST of them."""
     flat = np.asarray(values, "float64").ravel()
     flat = flat[np.isfinite(flat)]
-    return flat[:: max(1, flat.size // MOST)]
+    return np.asarray(flat[:: max(1, flat.size // MOST)])
 
 
 def _between(sites: list[Values]) -> float:

@@ -27,6 +27,8 @@ def spectra(real: Sequence[Pixels], simulated: Sequence[Pixels], level: str) -> 
     kinds = [kind for at, kind in groups(real) if at == level]
     rows = -(-len(kinds) // 3)
     figure, panels = _panels(rows, min(3, len(kinds)), (10.5, 2.5 * rows + 0.5))
+    for axes in panels[len(kinds) :]:
+        axes.set_axis_off()
     for axes, kind in zip(panels, kinds, strict=False):
         for (name, colour, mark), side, shift in zip(
             _SIDES, (real, simulated), (-0.15, 0.15), strict=True
@@ -44,7 +46,8 @@ def spectra(real: Sequence[Pixels], simulated: Sequence[Pixels], level: str) -> 
         axes.set_xticks(range(len(L1C)), [b[1:] for b in L1C], fontsize=7)
         axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     panels[0].set_ylabel(f"{level} reflectance")
-    panels[0].legend(frameon=False, fontsize=8)
+    handles = panels[0].get_legend_handles_labels()[0]
+    figure.legend(handles=handles, frameon=False, fontsize=9, loc="outside lower right", ncols=2)
     return _png(figure)
 
 
@@ -117,6 +120,9 @@ def air(
     panels[2].set_xticks(range(3), list(shares), fontsize=9)
     panels[2].set(xlabel="qa_value, Delhi")
     panels[3].set(xlabel="distance [km], cities", ylabel="semivariance / variance")
+    for axis, ticks in ((panels[3].xaxis, (5, 10, 20, 40, 80)), (panels[3].yaxis, (0.2, 0.5, 1))):
+        axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.set_ticks([], minor=True)
     for axes in (panels[0], panels[3]):
         axes.legend(frameon=False, fontsize=7)
     return _png(figure)
@@ -137,7 +143,7 @@ def network(real: pd.DataFrame, simulated: pd.DataFrame) -> bytes:
                 axes.plot(i + shift, q[2], mark, color=colour, label=None if i else name)
     axes.set_xticks(range(len(stations.KINDS)), ["\n".join(k) for k in stations.KINDS], fontsize=8)
     axes.set_ylabel("mean NO2 [ug m-3]")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left")
     return _png(figure)
 
 
