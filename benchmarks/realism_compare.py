@@ -106,7 +106,7 @@ def of_cities(
         samples("columns", "column / median, cities", *(v / np.median(v) for v in values),
                 floor=0.1, sites=[v / np.median(v) for v in sites]),
         numbers("columns", "share of negatives, cities", (values[0] < 0).mean(),
-                (values[1] < 0).mean(), bounds=(0.01, 0.03)),
+                (values[1] < 0).mean(), bounds=(0.003, 0.008)),
         numbers("columns", "noise of clean neighbours [mol m-2], cities", columns.noise(cities),
                 columns.noise(clean), bounds=(0.25, 0.5), relative=True),
     ]  # fmt: skip
@@ -114,15 +114,16 @@ def of_cities(
 
 def of_delhi(delhi: pd.DataFrame, overpasses: pd.DataFrame) -> list[Comparison]:
     """Compare columns, precision, air mass factor and quality of pixels, real and simulated."""
-    clear, ours = delhi[delhi["qa"] > 0.75], overpasses[overpasses["qa"] > 0.75]
+    clear = [table[table["qa"] > 0.75] for table in (delhi, overpasses)]
+    column, amf = ([table[name].to_numpy() for table in clear] for name in ("column", "amf"))
     shares = columns.qa_shares(delhi), columns.qa_shares(overpasses)
     fits = columns.precision_fit(delhi), columns.precision_fit(overpasses)
     names = "precision at no column [mol m-2], Delhi", "precision over column, Delhi"
     return [
-        samples("columns", "column [mol m-2], Delhi", clear["column"].to_numpy(), ours["column"].to_numpy(), floor=1e-5),
+        samples("columns", "column [mol m-2], Delhi", *column, floor=1e-5),
         *(numbers("columns", name, a, b, bounds=(0.25, 0.5), relative=True)
           for name, a, b in zip(names, *fits, strict=True)),
-        samples("columns", "air mass factor, clear, Delhi", clear["amf"].to_numpy(), ours["amf"].to_numpy(),
+        samples("columns", "air mass factor, clear, Delhi", *amf,
                 floor=0.1, bounds=(0.1, 0.25)),
         *(numbers("columns", f"share of {k} pixels, Delhi", shares[0][k], shares[1][k],
                   bounds=(0.05, 0.12)) for k in shares[0]),

@@ -19,6 +19,7 @@ from benchmarks.realism_distances import Comparison, Values
 REAL, SIMULATED = "#0072b2", "#d55e00"
 """Okabe and Ito's colours; the real side comes first and has round marks, ours has crosses."""
 _VERDICTS = {"close": "#009e73", "fair": "#f0e442", "poor": "#cc5500", "not compared": "#dddddd"}
+_CREDIT = "blue: real, contains modified Copernicus Sentinel data 2015-2023; orange: SIMULATED"
 _SIDES = (("real", REAL, "o"), ("SIMULATED", SIMULATED, "x"))
 
 
@@ -164,6 +165,7 @@ def _panels(rows: int, cols: int, size: tuple[float, float]) -> tuple[Figure, li
 
 
 def _png(figure: Figure) -> bytes:
+    figure.supxlabel(_CREDIT, fontsize=7, color="#555555")
     stream = io.BytesIO()
     figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()
