@@ -121,7 +121,7 @@ def simulate(
         float | None, typer.Option(help="Mean share of the sky under cloud, 0 to 1; 0.45.")
     ] = None,
     scenes: Annotated[
-        int | None, typer.Option(help="Dates of Sentinel-2; one in five days, at least three.")
+        int | None, typer.Option(help="Dates of Sentinel-2; one in six days, at least three.")
     ] = None,
     level: Annotated[
         list[str] | None,

@@ -1,6 +1,7 @@
 """A simulated archive: every file that the sources would deliver, over a world with known truth."""
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache, partial
@@ -75,25 +76,28 @@ def write_archive(
         (archive / name).mkdir(parents=True)
     (known / "labels").mkdir(parents=True)
     truth = Truth(known / "truth.zarr", world)
-    items: list[records.Record] = []
-    look = _look(world)
-    for scene in track(scenes, "Sentinel-2", len(scenes)):
-        items += _write_scene(
-            world,
-            weather,
-            scene,
-            folder,
-            look=look,
-            truth=truth,
-            levels=settings.levels,
-            workers=workers,
-        )
     network = stations.place(world, partial(land.draw, world))
     survey = Survey(world, weather, period, network)
     hours = -(-(period.end - period.start) // timedelta(hours=1))
     passing = survey.run(truth, archive / GRANULES, settings.granules)
-    for _ in track(passing, "Air, Sentinel-5P and stations", hours):
-        pass
+    look = _look(world)
+    with ThreadPoolExecutor(1) as pool:  # scenes are drawn while the air is run
+        written = [
+            pool.submit(
+                _write_scene, world, weather, scene, folder,
+                look=look, truth=truth, levels=settings.levels, workers=workers,
+            )
+            for scene in scenes
+        ]  # fmt: skip
+        try:
+            for _ in track(passing, "Air, Sentinel-5P and stations", hours):
+                pass
+            found = track((scene.result() for scene in written), "Sentinel-2", len(scenes))
+            items = [item for scene in found for item in scene]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    truth.close()
     items += [*survey.granules, _write_stations(world, survey, period, folder)]
     about = f"Preset {settings.preset}, seed {settings.seed}"
     records.write(archive, items, about)

@@ -3,7 +3,7 @@
 import math
 import zlib
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from affine import Affine
@@ -31,7 +31,7 @@ def stream(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
 def white(grid: GeoBox, seed: int, purpose: str, *numbers: int) -> FloatArray:
     """Return independent standard normal numbers, (y, x), that belong to a place and pixel size."""
     level, window = _place(grid)
-    return _white(window, (seed, purpose, *numbers), level)
+    return _white(window, (seed, purpose, *numbers), level, _draw)
 
 
 def field(
@@ -69,7 +69,7 @@ def field(
     for n, w in zip(range(top, level - 1, -1), reversed(windows), strict=True):
         share = np.float32(weights[n] / (_SPLINE_VARIANCE if n else 1.0))
         fine = _inside(_double(found), w) if n < top else np.zeros(_shape(w), "float32")
-        found = fine + _white(w, name, n) * share if weights[n] > _FAINT else fine
+        found = fine + _white(w, name, n, _remembered) * share if weights[n] > _FAINT else fine
     return found
 
 
@@ -155,25 +155,34 @@ def _double(coarse: FloatArray) -> FloatArray:
     return fine
 
 
-def _white(w: Window, name: Name, level: int) -> FloatArray:
+def _white(
+    w: Window, name: Name, level: int, draw: Callable[[Name, int, int, int], FloatArray]
+) -> FloatArray:
     found = np.empty((w[1] - w[0], w[3] - w[2]), "float32")
     for i in range(w[0] // _BLOCK, (w[1] - 1) // _BLOCK + 1):
         for j in range(w[2] // _BLOCK, (w[3] - 1) // _BLOCK + 1):
             r, c = i * _BLOCK, j * _BLOCK
             rows = slice(max(r, w[0]), min(r + _BLOCK, w[1]))
             cols = slice(max(c, w[2]), min(c + _BLOCK, w[3]))
-            block = _block(name, level, i, j)
+            block = draw(name, level, i, j)
             found[rows.start - w[0] : rows.stop - w[0], cols.start - w[2] : cols.stop - w[2]] = (
                 block[rows.start - r : rows.stop - r, cols.start - c : cols.stop - c]
             )
     return found
 
 
-def _block(name: Name, level: int, i: int, j: int) -> FloatArray:
+def _draw(name: Name, level: int, i: int, j: int) -> FloatArray:
+    """Return the white noise of a block; nobody may change it."""
     seed, purpose, *numbers = name
     key = (int(seed), _crc(str(purpose)), *(int(n) % 2**32 for n in numbers))
     bits = np.random.SFC64(np.random.SeedSequence([*key, level, i % 2**32, j % 2**32]))
-    return np.random.Generator(bits).standard_normal((_BLOCK, _BLOCK), dtype="float32")
+    found = np.random.Generator(bits).standard_normal((_BLOCK, _BLOCK), dtype="float32")
+    found.flags.writeable = False
+    return found
+
+
+# Neighbouring windows of a field share blocks; the sun's and the satellite's view of a cloud too.
+_remembered = lru_cache(maxsize=1024)(_draw)  # of 64 KiB
 
 
 @cache

@@ -1,10 +1,10 @@
 """The truth of a simulated archive, as cubes that no reader of the archive sees."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 import zarr
 from affine import Affine
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from aqgeo.simulation.world import World
 SCENE_PIXEL_M = 60
 CLASSES = {0: "clear", 1: "thick cloud", 2: "thin cloud", 3: "cloud shadow"}
 """CloudSEN12's."""
+_VARIABLES = {"columns": ("no2_column", "mol m-2"), "air": ("no2_concentration", "ug m-3")}
+_TOGETHER = 30  # times that are written at once: each writing costs a tenth of a second
 
 
 class Truth:
@@ -34,6 +36,7 @@ class Truth:
         self._path = path
         self._inner, self._air = _inner(world)
         self._scenes = _coarser(world.grid)
+        self._waiting: dict[str, list[tuple[datetime, FloatArray]]] = {"columns": [], "air": []}
 
     def add_scene(self, when: datetime, ground: FloatArray, clouds: NDArray[np.uint8]) -> None:
         """Add a scene: (band, y, x) reflectance and (y, x) classes on pixels of 60 m."""
@@ -42,24 +45,37 @@ class Truth:
             for band, layer in zip(BANDS_L2A, ground, strict=True)
         }
         variables["cloud"] = cube.classes(clouds[None], CLASSES)
-        self._append("scenes", variables, when, self._scenes)
+        cube.append(cube.make(variables, _times([when]), self._scenes), self._path / "scenes")
 
     def add_column(self, when: datetime, column: FloatArray) -> None:
         """Add the column of an overpass, (y, x) on the world's air grid."""
-        found = cube.values(column[self._inner][None], "mol m-2")
-        self._append("columns", {"no2_column": found}, when, self._air)
+        self._add("columns", when, column)
 
     def add_day(self, day: date, concentration: FloatArray) -> None:
         """Add the mean concentration of a day, (y, x) on the world's air grid."""
-        found = cube.values(concentration[self._inner][None], "ug m-3")
-        when = datetime(day.year, day.month, day.day)
-        self._append("air", {"no2_concentration": found}, when, self._air)
+        self._add("air", datetime(day.year, day.month, day.day), concentration)
 
-    def _append(
-        self, group: str, variables: dict[str, xr.Variable], when: datetime, grid: GeoBox
-    ) -> None:
-        time = np.array([when.replace(tzinfo=None)], "datetime64[s]")
-        cube.append(cube.make(variables, time, grid), self._path / group)
+    def close(self) -> None:
+        """Write what still waits."""
+        for group in self._waiting:
+            self._flush(group)
+
+    def _add(self, group: str, when: datetime, field: FloatArray) -> None:
+        self._waiting[group].append((when, field[self._inner]))
+        if len(self._waiting[group]) == _TOGETHER:
+            self._flush(group)
+
+    def _flush(self, group: str) -> None:
+        if self._waiting[group]:
+            times, fields = zip(*self._waiting[group], strict=True)
+            name, unit = _VARIABLES[group]
+            ds = cube.make({name: cube.values(np.stack(fields), unit)}, _times(times), self._air)
+            cube.append(ds, self._path / group)
+            self._waiting[group].clear()
+
+
+def _times(moments: Iterable[datetime]) -> NDArray[np.datetime64]:
+    return np.array([when.replace(tzinfo=None) for when in moments], "datetime64[s]")
 
 
 def _inner(world: World) -> tuple[tuple[slice, slice], GeoBox]:
