@@ -20,8 +20,9 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## measure the regional map: seconds, memory, same bytes
+bench: $(READY)  ## measure the regional map and the simulation: seconds, memory, same bytes
 	$(BIN)/python -m benchmarks.regional_map
+	$(BIN)/python -m benchmarks.simulation
 
 # torch comes first and by pip, which finds builds without CUDA where such are at hand.
 $(READY): pyproject.toml constraints.txt

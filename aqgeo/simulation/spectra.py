@@ -34,7 +34,7 @@ RESOLUTION_M = dict.fromkeys(BANDS_L1C, 20) | {
 CLASSES: dict[str, tuple[float, ...]] = {
     # coastal and green water [M 282D]
     "water": (0.044, 0.045, 0.054, 0.025, 0.020, 0.008, 0.009, 0.008, 0.007, 0.011, 0.006, 0.005),
-    # deciduous forest, leaf on: between [R] and the darker ones measured in L2A chips [M 282D, 433D]
+    # deciduous forest, leaf on: between [R] and the darker ones of L2A chips [M 282D, 433D]
     "leafy": (0.017, 0.020, 0.042, 0.025, 0.070, 0.23, 0.29, 0.31, 0.32, 0.32, 0.12, 0.05),
     # deciduous forest without leaves: bark, litter; not in the facts, illustrative
     "leafless": (0.025, 0.035, 0.050, 0.055, 0.075, 0.12, 0.14, 0.16, 0.18, 0.18, 0.17, 0.10),
