@@ -121,7 +121,7 @@ def simulate(
         float | None, typer.Option(help="Mean share of the sky under cloud, 0 to 1; 0.45.")
     ] = None,
     scenes: Annotated[
-        int | None, typer.Option(help="Dates of Sentinel-2; one in six days, at least three.")
+        int | None, typer.Option(help="Dates of Sentinel-2; one a week, at least three.")
     ] = None,
     level: Annotated[
         list[str] | None,
@@ -134,7 +134,7 @@ def simulate(
             "piece."
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that draw scenes.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="How many draw scenes side by side.")] = 2,
     json_file: Json = None,
 ) -> None:
     """Simulate a region's archive with known truth.

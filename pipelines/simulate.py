@@ -25,7 +25,7 @@ def simulate(work: Workspace, region: str, period: str, *, workers: int = 2, **c
         work: the output folder.
         region: name of a region.
         period: span of the archive.
-        workers: threads that draw the scenes; the bytes are the same for any number.
+        workers: processes or threads that draw the scenes; the bytes are the same for any number.
         chosen: fields of `Settings`. One that is None or left out is that of the archive which
             lies there already, so that a map never throws away the world it was asked for.
     """

@@ -1,20 +1,24 @@
 """A simulated archive: every file that the sources would deliver, over a world with known truth."""
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, timedelta
-from functools import cache, partial
+from datetime import date, datetime, timedelta
+from functools import cache, lru_cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from aqgeo import grid as grids
 from aqgeo.catalog import Region
 from aqgeo.period import Period
 from aqgeo.simulation import globe, land, plan, records, sentinel2, settlements, stations, swath
+from aqgeo.simulation.noise import FloatArray
 from aqgeo.simulation.plan import Settings
 from aqgeo.simulation.sentinel2 import Look, Scene
 from aqgeo.simulation.spectra import BANDS_L2A
@@ -56,7 +60,7 @@ def write_archive(
         period: when the archive's data were taken.
         folder: exists and is empty; the caller makes its appearance atomic.
         settings: what to simulate.
-        workers: threads that draw the scenes.
+        workers: processes that draw the scenes, or threads where a scene is large.
         track: passes items on with a label and their number, to show progress.
 
     Returns:
@@ -80,20 +84,19 @@ def write_archive(
     survey = Survey(world, weather, period, network)
     hours = -(-(period.end - period.start) // timedelta(hours=1))
     passing = survey.run(truth, archive / GRANULES, settings.granules)
-    look = _look(world)
-    with ThreadPoolExecutor(1) as pool:  # scenes are drawn while the air is run
+    with _drawing(world, workers) as (pool, threads):  # scenes are drawn while the air is run
         written = [
-            pool.submit(
-                _write_scene, world, weather, scene, folder,
-                look=look, truth=truth, levels=settings.levels, workers=workers,
-            )
+            pool.submit(_write_scene, world, weather, scene, folder, settings.levels, threads)
             for scene in scenes
-        ]  # fmt: skip
+        ]
         try:
             for _ in track(passing, "Air, Sentinel-5P and stations", hours):
                 pass
-            found = track((scene.result() for scene in written), "Sentinel-2", len(scenes))
-            items = [item for scene in found for item in scene]
+            items = []
+            for drawn in track(written, "Sentinel-2", len(scenes)):
+                found, *known_of_it = drawn.result()
+                truth.add_scene(*known_of_it)
+                items += found
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -147,11 +150,30 @@ def _write_stations(world: World, survey: Survey, period: Period, folder: Path) 
     return records.stations_item(spots, span, name, f"{STATIONS}/{name}.csv")
 
 
+@contextmanager
+def _drawing(world: World, workers: int) -> Iterator[tuple[Executor, int]]:
+    """Yield what draws scenes and the threads of each drawing.
+
+    Dates of a small domain are drawn side by side, each by a process of its own; a large domain has
+    room in memory for one date at a time, drawn by threads.
+    """
+    small = _is_small(world)
+    # A fresh process has none of its parent's locks and open files.
+    context = get_context("spawn")
+    with ProcessPoolExecutor(workers if small else 1, mp_context=context) as pool:
+        yield pool, 1 if small else workers
+
+
+def _is_small(world: World) -> bool:
+    rows, cols = world.grid.shape
+    return rows * cols <= _REMEMBERED
+
+
+@lru_cache(maxsize=1)
 def _look(world: World) -> Look:
     """Return what gives the land of a window; of a small domain it is drawn once for all dates."""
     draw = partial(land.draw, world)
-    rows, cols = world.grid.shape
-    return cache(draw) if rows * cols <= _REMEMBERED else draw
+    return cache(draw) if _is_small(world) else draw
 
 
 def _write_scene(
@@ -159,13 +181,10 @@ def _write_scene(
     weather: Weather,
     scene: Scene,
     folder: Path,
-    *,
-    look: Look,
-    truth: Truth,
     levels: Sequence[str],
     workers: int,
-) -> list[records.Record]:
-    """Write one date of Sentinel-2, tile by tile, and its truth."""
+) -> tuple[list[records.Record], datetime, FloatArray, NDArray[np.uint8]]:
+    """Write one date of Sentinel-2, tile by tile; return its items and what is true in it."""
     rows, cols = (n * world.pixel_m // SCENE_PIXEL_M for n in world.grid.shape)
     ground = np.empty((len(BANDS_L2A), rows, cols), "float32")
     classes = np.empty((rows, cols), "uint8")
@@ -180,7 +199,7 @@ def _write_scene(
             part,
             scene,
             {**stems, "labels": folder / "truth" / "labels" / name},
-            look=look,
+            look=_look(world),
             weather=weather,
             smoke=_smoke(part),
             workers=workers,
@@ -189,8 +208,7 @@ def _write_scene(
         ground[:, *here], classes[here] = written.truth, written.classes
         for level, stem in stems.items():
             found.append(records.scene_item(part, scene, level, stem.name, DATA[level], written))
-    truth.add_scene(scene.when(world), ground, classes)
-    return found
+    return found, scene.when(world), ground, classes
 
 
 def _smoke(world: World) -> list[tuple[float, float, float]]:

@@ -25,7 +25,7 @@ TILE_M = 109_800
 """Side of a Sentinel-2 tile; a larger domain is cut into several scenes."""
 MAX_LATITUDE = 75.0
 LEVELS = ("l1c", "l2a")
-_REVISIT = timedelta(days=6)  # two satellites revisit in 5 days; some dates are missing
+_REVISIT = timedelta(days=7)  # two satellites revisit in 5 days; a few dates are missing
 _FEWEST = 3  # with fewer dates nothing can be filled
 _LOWEST_SUN = 80.0  # zenith angle in degrees from which on Sentinel-2 scenes are too dark
 
@@ -53,7 +53,7 @@ class Settings:
     clouds: float = MEAN_COVER
     """Mean share of the sky under cloud, 0 to 1."""
     scenes: int | None = None
-    """Dates of Sentinel-2, spread over the period; one in six days, at least three, if None."""
+    """Dates of Sentinel-2, spread over the period; one a week, at least three, if None."""
     levels: tuple[str, ...] = ("l2a",)
     """Sentinel-2 products to write."""
     granules: Form = "piece"
