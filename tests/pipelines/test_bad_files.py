@@ -120,7 +120,7 @@ FAULTS: dict[str, tuple[str, Callable[[Archive], Path], list[str]]] = {
     "asset missing in the item": (
         SENTINEL2,
         lambda a: _item(a, SENTINEL2, _drop_red),
-        ["20240604", "has no asset for B04", "it has B02"],
+        ["20240604", "has no asset for B04", "it has B01, B02"],
     ),
     "asset's file absent": (
         SENTINEL2,
