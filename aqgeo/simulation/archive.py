@@ -1,12 +1,11 @@
 """A simulated archive: every file that the sources would deliver, over a world with known truth."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import cache, lru_cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,17 @@ from odc.geo.geobox import GeoBox
 from aqgeo import grid as grids
 from aqgeo.catalog import Region
 from aqgeo.period import Period
-from aqgeo.simulation import globe, land, plan, records, sentinel2, settlements, stations, swath
+from aqgeo.simulation import (
+    globe,
+    land,
+    plan,
+    processes,
+    records,
+    sentinel2,
+    settlements,
+    stations,
+    swath,
+)
 from aqgeo.simulation.noise import FloatArray
 from aqgeo.simulation.plan import Settings
 from aqgeo.simulation.sentinel2 import Look, Scene
@@ -158,9 +167,7 @@ def _drawing(world: World, workers: int) -> Iterator[tuple[Executor, int]]:
     room in memory for one date at a time, drawn by threads.
     """
     small = _is_small(world)
-    # A fresh process has none of its parent's locks and open files.
-    context = get_context("spawn")
-    with ProcessPoolExecutor(workers if small else 1, mp_context=context) as pool:
+    with processes.pool(workers if small else 1) as pool:
         yield pool, 1 if small else workers
 
 

@@ -8,17 +8,15 @@ plume of an exponential decay; no plants, roads, ships or fires; snow by latitud
 
 import math
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfc
 
-from aqgeo.simulation import granule, noise, swath, swath_noise, tropomi
+from aqgeo.simulation import granule, noise, processes, swath, swath_noise, tropomi
 from aqgeo.simulation.noise import FloatArray
 from aqgeo.simulation.swath import Swath
 from aqgeo.simulation.tropomi import Footprints
@@ -69,8 +67,7 @@ def write_day(day: date, folder: Path, *, seed: int, workers: int = 2) -> Iterat
         workers: processes.
     """
     orbits = swath.orbits_of(day)
-    # A fresh process has no HDF5 state of its parent.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with processes.pool(workers) as pool:
         count = len(orbits)
         yield from pool.map(write_orbit, orbits, [seed] * count, [folder] * count)
 
