@@ -188,14 +188,23 @@ def test_air_and_stations_agree_with_each_other(small: Archive) -> None:
 def test_a_domain_of_several_tiles_has_an_item_for_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "TILE_M", 6_000)
     settings = Settings(size_km=9, scenes=1, days=1)
-    archive.write_archive(make_region(), PERIOD, tmp_path, settings)
-    items = [json.loads(p.read_text()) for p in tmp_path.glob("archive/sentinel-2-l2a/*/*.json")]
-    assert sorted(item["id"].split("_")[3] for item in items) == list("0123")
-    ds = cube.open(tmp_path / "truth/truth.zarr/scenes")
-    assert ds.sizes["x"] == ds.sizes["y"] == 150
-    assert np.isfinite(ds.B08.to_numpy()).all()
+    period = settings.shorten(PERIOD)
+    world = plan.world(make_region(), settings)
+    weather = plan.weather(world, period, settings)
+    scene = plan.scenes(period, settings, weather)[0]
+    found = []
+    for number, side in enumerate((6_000, 109_800)):
+        monkeypatch.setattr(plan, "TILE_M", side)
+        for name in ("archive/data/sentinel2", "truth/labels"):
+            (tmp_path / str(number) / name).mkdir(parents=True)
+        found.append(
+            archive._write_scene(world, weather, scene, tmp_path / str(number), ("l2a",), 1)
+        )
+    items, _, ground, classes = found[0]
+    assert [item["id"].split("_")[3] for item in items] == list("0123")
+    assert ground.shape == (12, 150, 150) and np.isfinite(ground).all()
+    np.testing.assert_array_equal(classes, found[1][3])
 
 
 @pytest.mark.parametrize("form", ["subset", "orbit"])
