@@ -1,6 +1,7 @@
 """Pools of processes that end with the process that started them."""
 
 import os
+import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
@@ -18,6 +19,8 @@ def pool(workers: int) -> ProcessPoolExecutor:
 
 def _end_with_parent() -> None:
     parent = parent_process()
+    # A key press reaches all processes of a terminal; this one's parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         if parent is not None:
