@@ -92,18 +92,6 @@ def refined(grid: GeoBox, pixel_m: int, draw: Callable[[GeoBox], FloatArray]) ->
     return found
 
 
-def block_mean(values: NDArray[np.floating], factor: int) -> FloatArray:
-    """Return means over blocks of factor x factor pixels; the shape must divide.
-
-    Args:
-        values: (..., y, x).
-        factor: pixels along the side of a block.
-    """
-    *outer, rows, cols = values.shape
-    blocks = values.reshape(*outer, rows // factor, factor, cols // factor, factor)
-    return np.asarray(blocks.mean(axis=(-3, -1), dtype="float32"))
-
-
 def _place(grid: GeoBox) -> tuple[int, Window]:
     """Return the level of a grid's pixels and its window in cells of that level."""
     pixel = grid.affine.a

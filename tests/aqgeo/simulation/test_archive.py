@@ -15,7 +15,7 @@ import xarray as xr
 
 from aqgeo import cube
 from aqgeo.period import Period
-from aqgeo.simulation import archive, noise, plan, records
+from aqgeo.simulation import archive, plan, records, zoom
 from aqgeo.simulation.plan import Settings
 from aqgeo.sources import s5p
 
@@ -140,7 +140,7 @@ def test_truth_of_scenes_is_what_clear_pixels_show(small: Archive) -> None:
         true = ds.B04.to_numpy()[number]
         clear = ds.cloud.to_numpy()[number] == 0
         with rasterio.open(path) as source:
-            seen = noise.block_mean(source.read(1) * 1e-4 - 0.1, 3)
+            seen = zoom.shrink((source.read(1) * 1e-4 - 0.1).astype("float32"), 3)
         if clear.mean() > 0.2:
             error = (seen - true)[clear]
             assert abs(np.median(error)) < 0.01
