@@ -4,7 +4,7 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -100,9 +100,20 @@ class Source:
     title: str
     """Name for people."""
     href: str
-    """Path of a static STAC catalog; a relative one lies below the output folder.
+    """Where it is: path of a static STAC catalog or of a folder, root of a service.
 
-    `{region}` and `{period}` in it stand for those of a run."""
+    A relative path lies below the output folder; `{region}` and `{period}` in it stand for those
+    of a run."""
+    kind: Literal["static", "folder", "stac", "sentinelhub", "openaq", "eea"] = "static"
+    """Who answers: a static catalog, a folder of granules, a STAC API, or a service of its own."""
+    collections: Mapping[str, str] = field(default_factory=dict)
+    """What it serves: the source's own name by our name of a collection.
+
+    A static catalog serves what is in it."""
+    hosts: tuple[str, ...] = ()
+    """Hosts that may be opened: exact names, or `*.` before a domain for all below it."""
+    auth: Literal["none", "planetary-computer", "cdse", "s3", "openaq", "sentinelhub"] = "none"
+    """How requests are signed; keys come from environment variables, `sources/auth.py` says which."""
 
 
 @dataclass(frozen=True, slots=True)
