@@ -113,7 +113,7 @@ class Source:
     hosts: tuple[str, ...] = ()
     """Hosts that may be opened: exact names, or `*.` before a domain for all below it."""
     auth: Literal["none", "planetary-computer", "cdse", "s3", "openaq", "sentinelhub"] = "none"
-    """How requests are signed; keys come from environment variables, `sources/auth.py` says which."""
+    """How requests are signed; keys come from the environment, `sources/auth.py` says which."""
 
 
 @dataclass(frozen=True, slots=True)
