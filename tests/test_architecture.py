@@ -13,7 +13,8 @@ BETWEEN = {("sources", "gridding"), ("processing", "models"), ("processing", "gr
 BETWEEN |= {("training", "models"), ("training", "datasets")}
 # Files that the other files of their room may use.
 SHARED = {
-    "sources": {"stac", "http", "auth"},
+    "sources": {"stac", "stac_api", "outlines", "http", "auth"}
+    | {"sentinel2_bands", "sentinel2_files", "sentinel2_metadata", "sentinel2_offset"},
     "products": {"stac_items"},
     "scoring": {"classes", "fields", "gaps", "matching", "rules"},
     # All but archive, which calls for all of them.
