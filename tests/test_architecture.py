@@ -13,7 +13,7 @@ BETWEEN = {("sources", "gridding"), ("processing", "models"), ("processing", "gr
 BETWEEN |= {("training", "models"), ("training", "datasets")}
 # Files that the other files of their room may use.
 SHARED = {
-    "sources": {"stac", "stac_api", "outlines", "http", "auth"}
+    "sources": {"stac", "outlines", "stac_assets", "stac_pages", "http", "auth"}
     | {"sentinel2_bands", "sentinel2_files", "sentinel2_metadata", "sentinel2_offset"},
     "products": {"stac_items"},
     "scoring": {"classes", "fields", "gaps", "matching", "rules"},

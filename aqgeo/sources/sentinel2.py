@@ -15,7 +15,8 @@ from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioError
 
 from aqgeo import cube
-from aqgeo.sources import outlines, sentinel2_files, stac
+from aqgeo.errors import SourceError
+from aqgeo.sources import outlines, sentinel2_bands, sentinel2_files, stac
 from aqgeo.sources.sentinel2_bands import SCL
 from aqgeo.sources.sentinel2_bands import assets as assets
 from aqgeo.sources.sentinel2_files import NO_DATA
@@ -39,6 +40,8 @@ SCL_CLASSES = {
     11: "snow or ice",
 }
 _DEFECTIVE = 1
+_PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
+_RASTER = "https://stac-extensions.github.io/raster/v1.1.0/schema.json"
 
 
 def days(items: Sequence[pystac.Item]) -> list[list[pystac.Item]]:
@@ -62,15 +65,20 @@ def read(items: Sequence[pystac.Item], bands: Sequence[str], where: GeoBox) -> x
         Cube (1, y, x): bands as float32 reflectance, 1 (at the top of the atmosphere for L1C);
         of L2A also `SCL` as uint8 classes.
     """
+    levels = {sentinel2_bands.is_l1c(item) for item in items}
+    if len(levels) > 1:
+        raise SourceError(f"{items[0].id} and its day hold levels 1C and 2A: read one at a time")
     layers = [_read_one(item, bands, where) for item in items]
     merged = layers[0]
     for layer in layers[1:]:
         merged = _fill(merged, layer, bands[0])
+    kind = "top-of-atmosphere" if True in levels else "surface"
     variables = {
-        band: cube.values(merged[band], "1", long_name=f"surface reflectance, {band}")
+        band: cube.values(merged[band], "1", long_name=f"{kind} reflectance, {band}")
         for band in bands
     }
-    variables[SCL] = cube.classes(merged[SCL], SCL_CLASSES, long_name="scene classification")
+    if SCL in merged:
+        variables[SCL] = cube.classes(merged[SCL], SCL_CLASSES, long_name="scene classification")
     return cube.make(variables, np.array([_instant(items[0])]), where)
 
 
@@ -94,26 +102,54 @@ def find_broken(items: Sequence[pystac.Item], bands: Sequence[str]) -> None:
 def _read_one(item: pystac.Item, bands: Sequence[str], where: GeoBox) -> Mapping[str, Any]:
     keys = assets(item, bands)
     raw = odc.stac.load(
-        [item],
-        bands=list(keys.values()),
+        [_as_on_disk(item, keys)],
+        bands=list(keys),
         geobox=where,
         groupby="id",
         chunks={"x": READ_CHUNK, "y": READ_CHUNK},
-        resampling={"*": "average", keys[SCL]: "mode"},
+        resampling={"*": "average", SCL: "mode"},
         nodata=0,
         patch_url=sentinel2_files.masked,
         # Overviews of 40 m do not nest in pixels of 60 m, and were averaged with special values.
         use_overviews=False,
     )
-    classes = raw[keys[SCL]].data.astype("uint8")
-    whole = classes != _DEFECTIVE
+    layers = {}
+    whole = True
+    if SCL in keys:
+        layers[SCL] = raw[SCL].data.astype("uint8")
+        whole = layers[SCL] != _DEFECTIVE
     for band in bands:
-        whole = whole & (raw[keys[band]].data != NO_DATA)
-    layers = {SCL: classes}
+        whole = whole & (raw[band].data != NO_DATA)
     for band in bands:
         scale, offset = scale_offset(item, keys[band])
-        layers[band] = _reflectance(raw[keys[band]].data, whole, scale, offset)
+        layers[band] = _reflectance(raw[band].data, whole, scale, offset)
     return layers
+
+
+def _as_on_disk(item: pystac.Item, keys: Mapping[str, str]) -> pystac.Item:
+    """Return an item whose assets, by band, lie where their files' headers say.
+
+    A service's outline may be wrong, as over the date line, and what lies outside is not read.
+    """
+    told = pystac.Item(item.id, item.geometry, item.bbox, stac.start(item), {})
+    told.stac_extensions = [_PROJECTION, _RASTER]
+    for band, key in keys.items():
+        path = stac.asset_path(item, key)
+        with rasterio.open(path, driver=sentinel2_files.driver(path)) as src:
+            fields = {
+                "proj:wkt2": src.crs.to_wkt(),
+                "proj:shape": src.shape,
+                "proj:transform": list(src.transform)[:6],
+                # Means stay whole numbers where the item tells the type, and are floats elsewhere.
+                "raster:bands": [{"data_type": src.dtypes[0]}] if _tells_type(item, key) else [],
+            }
+        told.add_asset(band, pystac.Asset(str(path), extra_fields=fields))
+    return told
+
+
+def _tells_type(item: pystac.Item, key: str) -> bool:
+    bands = item.assets[key].extra_fields.get("raster:bands")
+    return isinstance(bands, list) and any("data_type" in band for band in bands)
 
 
 def _reflectance(numbers: Any, whole: Any, scale: float, offset: float) -> Any:
@@ -127,7 +163,9 @@ def _fill(first: Mapping[str, Any], more: Mapping[str, Any], band: str) -> Mappi
 
     Class and spectrum of a pixel are of one item; a class alone fills where neither has a spectrum.
     """
-    take = da.isnan(first[band]) & ~(da.isnan(more[band]) & (first[SCL] != 0))
+    take = da.isnan(first[band])
+    if SCL in first:
+        take = take & ~(da.isnan(more[band]) & (first[SCL] != 0))
     return {name: da.where(take, more[name], first[name]) for name in first}
 
 

@@ -16,7 +16,7 @@ _METADATA = ("product_metadata", "product-metadata", "granule_metadata", "granul
 # From here on, numbers carry an offset of 1000 (Sentinel-2 product notice, January 2022).
 _SHIFTED_SINCE, _SHIFT = (4, 0), -0.1
 # Test productions, which may be of any kind.
-_TEST = (99, 99)
+TEST = (99, 99)
 
 
 def scale_offset(item: pystac.Item, key: str) -> tuple[float, float]:
@@ -51,7 +51,7 @@ def scale_offset(item: pystac.Item, key: str) -> tuple[float, float]:
                 f"product's metadata: correct the item, or set {_APPLIED[0]} if the pixels are "
                 "shifted already"
             )
-    if not product.add and _SHIFTED_SINCE <= (_baseline(item) or (0, 0)) < _TEST:
+    if not product.add and _SHIFTED_SINCE <= (baseline(item) or (0, 0)) < TEST:
         raise SourceError(
             f"item {item.id}: baseline {_version(item)!r} carries an offset, and the product's "
             "metadata lists none: they are of different products, fetch both again"
@@ -115,8 +115,8 @@ def _is_applied(item: pystac.Item) -> bool:
 
 
 def _by_baseline(item: pystac.Item, key: str) -> float:
-    version = _baseline(item)
-    if version is None or version == _TEST:
+    version = baseline(item)
+    if version is None or version == TEST:
         raise SourceError(
             f"item {item.id}, asset {key!r} has neither an offset nor a processing baseline that "
             f"tells one (s2:processing_baseline is {_version(item)!r}): reflectance would be wrong "
@@ -130,7 +130,7 @@ def _version(item: pystac.Item) -> str:
     return str(told or "")
 
 
-def _baseline(item: pystac.Item) -> tuple[int, int] | None:
+def baseline(item: pystac.Item) -> tuple[int, int] | None:
     """Return the baseline as numbers: as texts, 10.00 would come before 9.00."""
     match = re.fullmatch(r"(\d{1,2})\.(\d{1,2})", _version(item))
     return (int(match[1]), int(match[2])) if match else None

@@ -12,9 +12,9 @@ from aqgeo.errors import SourceError
 from aqgeo.period import Period
 from aqgeo.sources import outlines
 
-_UNREADABLE = (
-    *(OSError, ValueError, TypeError, KeyError, AttributeError),
-    *(pystac.STACError, pystac.STACTypeError),
+UNREADABLE = (
+    *(OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError),
+    *(pystac.STACError, pystac.STACTypeError, shapely.errors.ShapelyError),
 )
 
 
@@ -45,7 +45,7 @@ def search(
         ]
     except SourceError:
         raise
-    except _UNREADABLE as err:
+    except UNREADABLE as err:
         raise SourceError(f"{catalog}: collection {collection!r} cannot be read: {err}") from err
     if not items:
         raise SourceError(
@@ -120,7 +120,7 @@ def _collection(catalog: Path, collection: str) -> pystac.Collection:
     try:
         root = pystac.Catalog.from_file(str(path))
         children = {child.id: child for child in root.get_collections()}
-    except _UNREADABLE as err:
+    except UNREADABLE as err:
         raise SourceError(f"{path} is no readable STAC catalog: {err}: mend it") from err
     if collection not in children:
         raise SourceError(
