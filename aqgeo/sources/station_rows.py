@@ -52,7 +52,7 @@ PLAIN = pa.schema(
 )
 """A plain table as `write` makes it."""
 MOST_ROWS = 20_000_000
-"""Rows that are kept at most, of some 200 bytes while they are sorted."""
+"""Rows that are kept at most, of some 300 bytes while they are sorted."""
 # 1 ppb of NO2 at 20 °C and 1013 hPa, the conditions of Directive 2008/50/EC, annex VI:
 # 46.0055 g mol-1 over 24.055 l mol-1 (sources-handbook, section 6).
 _PPB = 1.9125
@@ -113,7 +113,9 @@ class Point:
     """urban, suburban, rural or unknown."""
 
 
-def collect(path: Path, scope: Scope, counts: Counter[str]) -> pa.Table:
+def collect(
+    path: Path, scope: Scope, counts: Counter[str], known: Mapping[str, Point] | None = None
+) -> pa.Table:
     """Return the rows of NO2 of a table, or of a folder of tables, that a scope holds.
 
     Args:
@@ -121,6 +123,7 @@ def collect(path: Path, scope: Scope, counts: Counter[str]) -> pa.Table:
             the EEA needs the metadata CSV beside it.
         scope: what is wanted.
         counts: gets how many rows were left out or converted, and why.
+        known: sampling points of files of the EEA, instead of the metadata CSV.
 
     Returns:
         Columns ROWS, in the order of the files; no2 may still be impossible or NaN.
@@ -131,7 +134,7 @@ def collect(path: Path, scope: Scope, counts: Counter[str]) -> pa.Table:
     """
     parts, kept = [ROWS.empty_table()], 0
     for file in _files(path):
-        columns, read = _layout(file)
+        columns, read = _layout(file, known)
         for batch in tables.batches(file, columns, counts):
             counts["rows read"] += batch.num_rows
             parts.append(read(batch, scope, counts))
@@ -238,13 +241,13 @@ def _files(path: Path) -> list[Path]:
 Read = Callable[[pa.RecordBatch, Scope, Counter[str]], pa.Table]
 
 
-def _layout(path: Path) -> tuple[Sequence[str], Read]:
+def _layout(path: Path, known: Mapping[str, Point] | None) -> tuple[Sequence[str], Read]:
     """Return the columns that a table is read from, and how."""
     there = tables.names(path)
     if "Samplingpoint" in there:
         _check_columns(path, there, EEA)
-        known = _metadata_beside(path)
-        return (*EEA, "ResultTime"), lambda *job: _from_eea(path, known, *job)
+        spots = _metadata_beside(path) if known is None else known
+        return (*EEA, "ResultTime"), lambda *job: _from_eea(path, spots, *job)
     if {"station_id", "no2", "geometry"} <= set(there):
         _check_columns(path, there, SET)
         _check_crs(path)
