@@ -106,6 +106,8 @@ def _start(path: Path) -> bytes:
 
 
 def _broken(path: Path, err: BaseException) -> SourceError:
+    if "Empty CSV" in str(err):
+        return SourceError(f"{path} has no row below its header: download it again")
     if "invalid UTF8" in str(err):
         return SourceError(f"{path} is not in UTF-8: save it so ({brief(err)})")
     return SourceError(f"{path} cannot be read to its end: {brief(err)}: replace the file")
