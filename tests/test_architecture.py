@@ -13,7 +13,9 @@ BETWEEN = {("sources", "gridding"), ("processing", "models"), ("processing", "gr
 BETWEEN |= {("training", "models"), ("training", "datasets"), ("datasets", "sources")}
 # Files that the other files of their room may use.
 SHARED = {
-    "sources": {"stac", "http", "auth"},
+    "sources": {
+        *("stac", "http", "auth", "hosts", "gate", "answers", "cache", "leases", "parts", "unzip"),
+    },
     # All but what fetches.
     "datasets": {p.stem for p in (ROOT / "aqgeo/datasets").glob("*.py")} - {"cloudsen12_fetch"},
     "products": {"stac_items"},

@@ -14,6 +14,8 @@ from aqgeo.sources.http import Client
 
 # Bytes of one request: an answer is held in memory.
 _STEP = 32 * 2**20
+# Answers that may be shorter than what was asked for.
+_SHORT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,41 +72,55 @@ def _range(
 ) -> tuple[bytes, int, str | None]:
     """Return bytes of a remote file, its length and the server's tag of its version."""
     content = b""
-    # A server may send less than it is asked for, a client reads no endless answers.
-    for _ in range(length // _STEP + 8):
+    # A server may send less than it is asked for.
+    for _ in range(length // _STEP + _SHORT):
         first = start + len(content)
-        answer = _ask(client, url, first, min(start + length, first + _STEP) - 1)
-        total, etag = int(answer.headers["Content-Range"].rpartition("/")[2]), _tag(answer)
+        more, total, etag = _ask(client, url, first, min(start + length, first + _STEP) - 1)
         if of and (total != of.total or (etag and of.etag and etag != of.etag)):
             raise SourceError(
                 f"{url} has changed since its table was read: choose another folder, or remove "
                 f"{of.index.parent} and fetch again"
             )
-        content += answer.content
+        content += more
         if len(content) == length:
             return content, total, etag
     raise SourceError(f"{url} sends {len(content)} of {length} bytes from {start} on: try again")
 
 
-def _ask(client: Client, url: str, first: int, last: int) -> httpx.Response:
-    """Return an answer that holds bytes of a file from the first one on, and none that is wrong."""
+def _ask(client: Client, url: str, first: int, last: int) -> tuple[bytes, int, str | None]:
+    """Return bytes from the first one on, perhaps not up to the last one; as `_range`."""
     asked = {"Range": f"bytes={first}-{last}", "Accept-Encoding": "identity"}
-    answer = client.request("GET", url, headers=asked)
-    told = answer.headers.get("Content-Range", "none")
+
+    def work() -> tuple[bytes, int, str | None]:
+        with client.open("GET", url, headers=asked) as answer:
+            total = _total(answer, url, first, last)
+            content = b""
+            for piece in answer.iter_bytes():
+                content += piece
+                if len(content) > last - first + 1:
+                    break
+            if not 0 < len(content) <= last - first + 1:
+                raise SourceError(
+                    f"{url} was asked for bytes {first} to {last} and sends {len(content)} or "
+                    "more: try again"
+                )
+            return content, total, answer.headers.get("ETag")
+
+    return client.persist(work)
+
+
+def _total(answer: httpx.Response, url: str, first: int, last: int) -> int:
+    """Return the file's length from the head of an answer that holds what was asked for."""
     if answer.status_code != 206:
         raise SourceError(
-            f"{url} answers {answer.status_code} when asked for a range: it cannot be read in part"
+            f"{url} answers {answer.status_code} when asked for bytes {first} to {last}: it cannot "
+            "be read in part"
         )
+    told = answer.headers.get("Content-Range", "none")
     found = re.fullmatch(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", told)
-    numbers = [int(number) for number in found.groups()] if found else []
-    size = len(answer.content)
-    if not size or numbers[:2] != [first, first + size - 1] or not numbers[1] <= last < numbers[2]:
+    begin, end, total = (int(number) for number in found.groups()) if found else (-1, -1, -1)
+    if begin != first or not begin <= end <= last or end >= total:
         raise SourceError(
-            f"{url} was asked for bytes {first} to {last} and sent {size} ({told}): try again"
+            f"{url} was asked for bytes {first} to {last} and answers with {told}: try again"
         )
-    return answer
-
-
-def _tag(answer: httpx.Response) -> str | None:
-    tag: str | None = answer.headers.get("ETag")
-    return tag
+    return total
