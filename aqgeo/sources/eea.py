@@ -56,10 +56,11 @@ def download(
         source: a source of kind `eea`; its hosts hold those of the metadata and of the files.
         where: grid in whose bounding box stations must lie.
         period: an hour belongs to it when it ends after the start and not after the end.
-        folder: where the table is written, as TABLE, and files are kept between runs.
+        folder: where the table is written, as TABLE. Files are kept there until it is complete,
+            so a run that was killed fetches only what is missing.
         metadata: address of the CSV of sampling points, zipped or not.
         client: opens the service; one for the source's hosts if None.
-        report: is told how many files are done, of how many.
+        report: is told how many bytes are fetched, of how many.
 
     Returns:
         The table, for `stations.read`, with notes on what was left out.
@@ -81,6 +82,8 @@ def download(
             table = folder / TABLE
             told.append(f"EEA: data set {name}")
             station_rows.write(table, [station_rows.plain(rows)], lambda: told)
+            # The service's files change under their names: the next download asks again.
+            shutil.rmtree(folder / "cache")
             return table
     raise SourceError(
         f"the EEA has no hour of NO2 inside the region in {period}"
