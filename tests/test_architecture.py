@@ -15,7 +15,7 @@ BETWEEN |= {("training", "models"), ("training", "datasets")}
 SHARED = {
     "sources": {
         *("stac", "http", "auth", "hosts", "gate", "answers", "cache", "leases", "parts", "unzip"),
-        *("station_rows", "tables"),
+        *("plain_table", "sampling_points", "station_columns", "station_rows", "tables"),
     },
     "products": {"stac_items"},
     "scoring": {"classes", "fields", "gaps", "matching", "rules"},

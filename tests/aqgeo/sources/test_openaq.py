@@ -20,7 +20,8 @@ from tests.standins.stations import KEY, OpenAQ, Station, openaq_hours
 
 JUNE = Period.parse("2024-06")
 START = datetime(2024, 6, 1, tzinfo=UTC)
-WHERE = GeoBox.from_bbox((15.00001, 47.00001, 16, 48), "EPSG:4326", resolution=0.05)
+BOX = (15.00001, 47.00001, 16.0, 48.0)
+WHERE = GeoBox.from_bbox(BOX, "EPSG:4326", shape=(20, 20), tight=True)
 VALUES = [round(20 + (n * 7 % 13), 2) + 0.25 for n in range(720)]
 ONE = Station(8118, openaq_hours(START, VALUES))
 
