@@ -18,8 +18,9 @@ from odc.geo.geobox import GeoBox
 from aqgeo.catalog import Source
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
-from aqgeo.sources import auth, http, station_rows, tables
-from aqgeo.sources.station_rows import Point, Scope
+from aqgeo.sources import auth, http, plain_table, sampling_points, station_rows, tables
+from aqgeo.sources.sampling_points import Point
+from aqgeo.sources.station_rows import Scope
 
 Report = Callable[[int, int], None]
 
@@ -56,10 +57,11 @@ def download(
         source: a source of kind `eea`; its hosts hold those of the metadata and of the files.
         where: grid in whose bounding box stations must lie.
         period: an hour belongs to it when it ends after the start and not after the end.
-        folder: where the table is written, as TABLE, and files are kept between runs.
+        folder: where the table is written, as TABLE. Files are kept there until it is complete,
+            so a run that was killed fetches only what is missing.
         metadata: address of the CSV of sampling points, zipped or not.
         client: opens the service; one for the source's hosts if None.
-        report: is told how many files are done, of how many.
+        report: is told how many bytes are fetched, of how many.
 
     Returns:
         The table, for `stations.read`, with notes on what was left out.
@@ -80,7 +82,9 @@ def download(
         if rows.num_rows:
             table = folder / TABLE
             told.append(f"EEA: data set {name}")
-            station_rows.write(table, [station_rows.plain(rows)], lambda: told)
+            plain_table.write(table, [plain_table.of(rows)], lambda: told)
+            # The service's files change under their names: the next download asks again.
+            shutil.rmtree(folder / "cache")
             return table
     raise SourceError(
         f"the EEA has no hour of NO2 inside the region in {period}"
@@ -94,11 +98,11 @@ def _points(client: http.Client, url: str, folder: Path) -> dict[str, Point]:
         raise SourceError(f"the EEA's sampling points: {brought.failed.get(url, 'not found')}")
     path = brought.paths[url]
     if not zipfile.is_zipfile(path):
-        return station_rows.points(path)
+        return sampling_points.read(path)
     unpacked = folder / f".metadata.{os.getpid()}.csv"
     try:
         _unzip(path, unpacked)
-        return station_rows.points(unpacked)
+        return sampling_points.read(unpacked)
     finally:
         unpacked.unlink(missing_ok=True)
 

@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from aqgeo.catalog import Source
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
-from aqgeo.sources import auth, http, station_rows, tables
+from aqgeo.sources import auth, http, plain_table, tables
 from aqgeo.sources.station_rows import Scope
 
 T = TypeVar("T")
@@ -135,7 +135,7 @@ def download(
         if (answer := _kept(path)) is not None
     )
     table = folder / TABLE
-    station_rows.write(
+    plain_table.write(
         table, parts, lambda: [*failed, *(f"OpenAQ: {n} {w}" for w, n in counts.items() if n)]
     )
     for path in kept:
@@ -301,4 +301,4 @@ def _table(place: _Location, sensor: _Sensor, answer: _Answer, counts: Counter[s
         "station_type": ["unknown"] * size,
         "station_area": ["unknown"] * size,
     }
-    return pa.table(columns, schema=station_rows.PLAIN)
+    return pa.table(columns, schema=plain_table.PLAIN)
