@@ -13,7 +13,9 @@ BETWEEN = {("sources", "gridding"), ("processing", "models"), ("processing", "gr
 BETWEEN |= {("training", "models"), ("training", "datasets")}
 # Files that the other files of their room may use.
 SHARED = {
-    "sources": {"stac", "http", "auth"},
+    "sources": {
+        *("stac", "http", "auth", "hosts", "gate", "answers", "cache", "leases", "parts", "unzip"),
+    },
     "products": {"stac_items"},
     "scoring": {"classes", "fields", "gaps", "matching", "rules"},
     # All but archive, which calls for all of them.
