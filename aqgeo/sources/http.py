@@ -51,7 +51,7 @@ THREADS = 32
 class Renewable(httpx.Auth):
     """A way to sign requests whose key can run out."""
 
-    def renew(self, request: httpx.Request, body: bytes) -> bool:
+    def renew(self, answer: httpx.Response, body: bytes) -> bool:
         """Drop the key that a request was refused with; whether another try makes sense."""
         raise NotImplementedError
 
@@ -227,7 +227,7 @@ class Client:
         if answer.status_code in (401, 403) and isinstance(auth, Renewable):
             with closing(answer):
                 body = _message(answer)
-            if not auth.renew(request, body):
+            if not auth.renew(answer, body):
                 raise fault(answer, body)
             answer = self._http.send(request, auth=auth, stream=True)
         return answer
