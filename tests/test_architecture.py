@@ -10,11 +10,13 @@ ROOT = Path(__file__).parents[1]
 CORE = {"errors", "period", "grid", "cube", "patches", "batch", "catalog", "aqi", "scores"}
 # Rooms that may use another room.
 BETWEEN = {("sources", "gridding"), ("processing", "models"), ("processing", "gridding")}
-BETWEEN |= {("training", "models"), ("training", "datasets")}
+BETWEEN |= {("training", "models"), ("training", "datasets"), ("datasets", "sources")}
 # Files that the other files of their room may use.
 SHARED = {
     "sources": {"stac", "outlines", "stations"}
     | {"http", "auth", "hosts", "gate", "answers", "cache", "leases", "parts", "unzip"},
+    # All but what fetches.
+    "datasets": {p.stem for p in (ROOT / "aqgeo/datasets").glob("*.py")} - {"cloudsen12_fetch"},
     "products": {"stac_items"},
     "scoring": {"classes", "fields", "gaps", "matching", "rules"},
     # All but archive, which calls for all of them.

@@ -1,128 +1,296 @@
-"""Satellite pixels averaged onto a grid by area."""
+"""Satellite pixels averaged onto a grid by the exact area that they share with each cell."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import mmap
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
-import shapely
+from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 
-from aqgeo.grid import lonlat_bbox
+from aqgeo.errors import GridError
+from aqgeo.gridding import overlap
+from aqgeo.gridding.footprints import FAULTS, Footprints, Geographic
+from aqgeo.gridding.projected import Projected
 
-PAIRS_AT_ONCE = 500_000
+Array = NDArray[Any]
+
+_CHUNK = 16_384
+"""Pixels placed by one thread at a time."""
+_BLOCK = 16 * _CHUNK
+"""Pixels whose polygons are in memory at a time: 64 bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
     """Sums over pixels from which means follow; sums of parts add up to the whole."""
 
-    weight: np.ndarray
+    weight: Array
     """(y, x) area of pixels in each cell, as a share of the cell."""
-    total: np.ndarray
+    total: Array
     """(y, x) weight x value."""
-    square: np.ndarray
-    """(y, x) weight x squared orbit mean."""
-    count: np.ndarray
-    """(y, x) orbits that reach the cell."""
+    count: Array
+    """(y, x) orbits that reach the cell; an unsigned integer just wide enough."""
+    pixels: Array
+    """(y, x) pixels that reach the cell; an unsigned integer just wide enough."""
+    square: Array | None = None
+    """(y, x) weight x squared orbit mean; None for one orbit, where it is total² / weight."""
+    value_square: Array | None = None
+    """(y, x) weight x squared value; None unless asked for."""
+    weight_square: Array | None = None
+    """(y, x) sum of squared weights; None unless asked for."""
+    fields: Mapping[str, Array] = field(default_factory=dict)
+    """Weight x field, (y, x) or (y, x, k) each; NaN where a pixel of the cell lacks the field."""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """Pixels near the grid that were left out, by reason; those of no known place count as near."""
 
     def __add__(self, other: "Sums") -> "Sums":
-        """Join the sums of two sets of orbits."""
+        """Join the sums of two sets of orbits.
+
+        Raises:
+            GridError: they are of different grids or hold different fields.
+        """
+        if self.weight.shape != other.weight.shape or set(self.fields) != set(other.fields):
+            raise GridError(
+                f"sums over {self.weight.shape} cells with fields {sorted(self.fields)} and over "
+                f"{other.weight.shape} with {sorted(other.fields)} do not add up: use one grid and "
+                "the same fields for all orbits"
+            )
+        reasons = [name for name in FAULTS if name in self.skipped or name in other.skipped]
         return Sums(
-            self.weight + other.weight,
-            self.total + other.total,
-            self.square + other.square,
-            self.count + other.count,
+            weight=self.weight + other.weight,
+            total=self.total + other.total,
+            count=_counts(self.count, other.count),
+            pixels=_counts(self.pixels, other.pixels),
+            square=self._orbit_square() + other._orbit_square(),
+            value_square=_both(self.value_square, other.value_square),
+            weight_square=_both(self.weight_square, other.weight_square),
+            fields={name: self.fields[name] + other.fields[name] for name in self.fields},
+            skipped={n: self.skipped.get(n, 0) + other.skipped.get(n, 0) for n in reasons},
         )
 
-    def mean(self) -> np.ndarray:
-        """Return the area-weighted mean (y, x); NaN where nothing was seen."""
-        mean = _nan(self.weight)
-        np.divide(self.total, self.weight, out=mean, where=self.weight > 0)
-        return mean
+    def mean(self, name: str | None = None) -> Array:
+        """Return the area-weighted mean of the value or of a field; NaN where nothing was seen.
 
-    def standard_error(self) -> np.ndarray:
+        Args:
+            name: a field; None for the value.
+
+        Returns:
+            (y, x), or (y, x, k) for a field of k numbers a pixel.
+        """
+        return _divided(self.total if name is None else self.fields[name], self.weight)
+
+    def standard_error(self) -> Array:
         """Return the standard error of the mean (y, x) from the spread between orbits.
 
         NaN where fewer than two orbits were seen.
         """
-        mean = np.where(self.weight > 0, self.mean(), 0)
-        several = self.count > 1
-        spread = np.divide(
-            self.square, self.weight, out=np.zeros_like(self.weight), where=self.weight > 0
-        )
-        variance = np.maximum(spread - mean**2, 0)
-        error = _nan(self.weight)
-        np.divide(variance, self.count - 1, out=error, where=several)
-        return np.asarray(np.sqrt(error))
+        orbits = np.where(self.count > 1, self.count, np.nan)
+        return self._error(self._orbit_square(), orbits)
+
+    def pixel_error(self) -> Array:
+        """Return the standard error of the mean (y, x) from the spread between pixels.
+
+        A cell counts (sum of weights)² / sum of squared weights pixels (Kish's effective size);
+        their errors are taken as independent. NaN where fewer than two pixels were seen.
+
+        Raises:
+            ValueError: the sums were made without `scatter`.
+        """
+        if self.value_square is None or self.weight_square is None:
+            raise ValueError("these sums hold no squares of pixels: average with scatter=True")
+        several = (self.pixels > 1) & (self.weight**2 > (1 + 1e-9) * self.weight_square)
+        effective = np.full(self.weight.shape, np.nan)
+        np.divide(self.weight**2, self.weight_square, out=effective, where=several)
+        return self._error(self.value_square, effective)
+
+    def _error(self, square: Array, number: Array) -> Array:
+        variance = _divided(square, self.weight) - self.mean() ** 2
+        return np.asarray(np.sqrt(np.maximum(variance, 0) / (number - 1)))
+
+    def _orbit_square(self) -> Array:
+        if self.square is not None:
+            return self.square
+        return _divided(self.total**2, self.weight, empty=0.0)
 
 
-def average(values: np.ndarray, lon: np.ndarray, lat: np.ndarray, grid: GeoBox) -> Sums:
+def average(
+    values: Array,
+    lon: Array,
+    lat: Array,
+    grid: GeoBox,
+    *,
+    fields: Mapping[str, Array] | None = None,
+    scatter: bool = False,
+    threads: int = 1,
+) -> Sums:
     """Return one orbit's sums on a grid; each pixel counts by its area within the cell.
 
-    Pixel edges are straight lines in the grid's CRS. Pixels far from the grid, across the date line
-    or with corners that cross are left out.
+    Pixel edges are straight lines in the grid's CRS. Longitudes may run from -180, from 0 or across
+    the date line, in pixels and grid alike. The bits of the result do not depend on `threads`.
 
     Args:
-        values: (n,) finite values, any unit.
+        values: (n,) any unit; negative ones count like others.
         lon: (n, 4) corner longitudes, degrees, in order round the pixel.
         lat: (n, 4) corner latitudes, degrees.
         grid: where the cells lie.
+        fields: further numbers of each pixel by name, (n,) or (n, k), averaged with the same
+            weights.
+        scatter: keep what `Sums.pixel_error` needs.
+        threads: that work at the same time.
+
+    Raises:
+        GridError: the grid has no CRS.
+        ValueError: the arrays are not of these shapes.
     """
-    near = _near(lon, lat, grid)
-    values, lon, lat = values[near], lon[near], lat[near]
+    fields = fields or {}
+    _check(values, lon, lat, fields)
+    place = _placement(grid)
     rows, cols = grid.shape
-    weight, total = np.zeros(rows * cols), np.zeros(rows * cols)
-    x, y = Transformer.from_crs("EPSG:4326", str(grid.crs), always_xy=True).transform(lon, lat)
-    # In units of cells, a cell is a unit square and an area is a share of a cell.
-    corners = np.stack(~grid.affine @ (x, y), axis=-1)
-    for cell, pixel in _candidates(corners, rows, cols):
-        areas = _overlap(corners[pixel], cell, cols)
-        weight += np.bincount(cell, areas, rows * cols)
-        total += np.bincount(cell, areas * values[pixel], rows * cols)
-    seen = weight > 0
-    square = np.divide(total**2, weight, out=np.zeros_like(total), where=seen)
-    shape = (rows, cols)
-    return Sums(*(a.reshape(shape) for a in (weight, total, square, seen.astype("float64"))))
+    widths = {name: int(np.prod(array.shape[1:])) for name, array in fields.items()}
+    into = _targets((rows, cols), sum(widths.values()), scatter)
+    found = np.zeros(len(FAULTS) + 1, "int64")
+    with ThreadPoolExecutor(threads) as pool:
+        for at in range(0, len(values), _BLOCK):
+            part = slice(at, at + _BLOCK)
+            block = np.asarray(values[part], "float64")
+            task = partial(_place, place, lon[part], lat[part], np.isfinite(block))
+            placed = list(pool.map(task, range(0, len(block), _CHUNK)))
+            found += sum(faults for _, faults in placed)
+            extra = _columns(fields, part, len(block))
+            for rings, pixel in _joined([rings for rings, _ in placed]):
+                _add(pool, rings, pixel, block, extra, into)
+    return _sums(into, fields, found)
 
 
-def _near(lon: np.ndarray, lat: np.ndarray, grid: GeoBox) -> np.ndarray:
-    """Return which pixels (n,) may meet the grid.
+def _placement(grid: GeoBox) -> Geographic | Projected:
+    if grid.crs is None:
+        raise GridError("the grid has no CRS, so no pixel has a place on it: give it one")
+    return Geographic.of(grid) if grid.crs.geographic else Projected.of(grid)
 
-    A projection can fold the far side of the globe into it.
+
+def _check(values: Array, lon: Array, lat: Array, fields: Mapping[str, Array]) -> None:
+    if values.ndim != 1 or not lon.shape == lat.shape == (len(values), 4):
+        raise ValueError(
+            f"{values.shape} values and corners {lon.shape}, {lat.shape} are not (n,) and (n, 4)"
+        )
+    for name, array in fields.items():
+        if array.ndim not in (1, 2) or len(array) != len(values):
+            raise ValueError(f"field {name!r} {array.shape} is not (n,) or (n, k), n {len(values)}")
+
+
+def _place(
+    place: Geographic | Projected, lon: Array, lat: Array, usable: Array, at: int
+) -> tuple[list[Footprints], Array]:
+    """Return a chunk's footprints, counted within the block, and how many have each fault."""
+    part = slice(at, at + _CHUNK)
+    faults = np.zeros(len(usable[part]), "uint8")
+    lon, lat = (np.ascontiguousarray(a[part], "float64") for a in (lon, lat))
+    found = place.place(lon, lat, usable[part], faults)
+    counts = np.bincount(faults, minlength=len(FAULTS) + 1)
+    return [Footprints(rings, pixel + np.int32(at)) for rings, pixel in found], counts
+
+
+def _joined(chunks: list[list[Footprints]]) -> Iterator[Footprints]:
+    """Yield the footprints of chunks with as many corners together, in the order of pixels."""
+    every = [footprints for chunk in chunks for footprints in chunk]
+    for corners in sorted({f.rings.shape[1] for f in every}):
+        alike = [f for f in every if f.rings.shape[1] == corners]
+        yield Footprints(
+            np.concatenate([f.rings for f in alike]), np.concatenate([f.pixel for f in alike])
+        )
+
+
+def _add(
+    pool: ThreadPoolExecutor,
+    rings: Array,
+    pixel: Array,
+    values: Array,
+    fields: Array,
+    into: overlap.Targets,
+) -> None:
+    """Add footprints band by band: each cell is summed by one thread, in the order of pixels."""
+    rows, height = into.weight.shape[0], overlap.BAND_ROWS
+    starts, order = overlap.bands(rings, rows, height)
+
+    def band(number: int) -> None:
+        there = order[starts[number] : starts[number + 1]]
+        top = number * height
+        span = (top, min(top + height, rows))
+        overlap.add(rings, pixel, there, span, values, fields, into)
+
+    # The fullest first, so that no thread is left with a long one at the end.
+    list(pool.map(band, np.argsort(-np.diff(starts), kind="stable").tolist()))
+
+
+def _columns(fields: Mapping[str, Array], part: slice, length: int) -> Array:
+    """Return the numbers of all fields side by side (length, k), NaN for all that is not finite."""
+    columns = [np.asarray(a[part], "float64").reshape(length, -1) for a in fields.values()]
+    joined = np.concatenate([np.empty((length, 0)), *columns], axis=1)
+    joined[~np.isfinite(joined)] = np.nan
+    return joined
+
+
+def _targets(shape: tuple[int, int], fields: int, scatter: bool) -> overlap.Targets:
+    squares = shape if scatter else (0, 0)
+    return overlap.Targets(
+        weight=_zeros(shape),
+        total=_zeros(shape),
+        pixels=_zeros(shape, "uint32"),
+        fields=_zeros((*shape, fields)),
+        value_square=_zeros(squares),
+        weight_square=_zeros(squares),
+    )
+
+
+def _zeros(shape: tuple[int, ...], dtype: str = "float64") -> Array:
+    """Return zeros that take memory page by page, where they are first written.
+
+    An orbit crosses a small part of a globe, but NumPy asks for pages of 2 MB, so that nearly all
+    of an array is written.
     """
-    west, south, east, north = lonlat_bbox(grid)
-    box = shapely.box(lon.min(axis=1), lat.min(axis=1), lon.max(axis=1), lat.max(axis=1))
-    meets = shapely.intersects(box, shapely.box(west - 1, south - 1, east + 1, north + 1))
-    corners = shapely.polygons(np.stack([lon, lat], axis=-1))
-    return np.asarray(meets & (np.ptp(lon, axis=1) < 180) & shapely.is_valid(corners))
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if not size:
+        return np.zeros(shape, dtype)
+    return np.frombuffer(mmap.mmap(-1, size), dtype).reshape(shape)
 
 
-def _candidates(
-    corners: np.ndarray, rows: int, cols: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield batches of (cell, pixel) indices whose bounding boxes may meet."""
-    low = np.floor(corners.min(axis=1)).astype(int)
-    high = np.ceil(corners.max(axis=1)).astype(int)
-    low, high = np.clip(low, 0, (cols, rows)), np.clip(high, 0, (cols, rows))
-    width, height = (high - low).T
-    per_pixel = width * height
-    batch = np.cumsum(per_pixel) // PAIRS_AT_ONCE
-    for number in np.unique(batch[per_pixel > 0]):
-        pixels = np.flatnonzero((batch == number) & (per_pixel > 0))
-        pixel = np.repeat(pixels, per_pixel[pixels])
-        first = np.repeat(np.cumsum(per_pixel[pixels]) - per_pixel[pixels], per_pixel[pixels])
-        within = np.arange(pixel.size) - first
-        row = low[pixel, 1] + within // width[pixel]
-        yield row * cols + low[pixel, 0] + within % width[pixel], pixel
+def _sums(into: overlap.Targets, fields: Mapping[str, Array], found: Array) -> Sums:
+    split, at = {}, 0
+    for name, array in fields.items():
+        width = int(np.prod(array.shape[1:]))
+        part = into.fields[..., at : at + width]
+        split[name] = part if array.ndim > 1 else part[..., 0]
+        at += width
+    names = zip(FAULTS, found[1:].tolist(), strict=True)
+    return Sums(
+        weight=into.weight,
+        total=into.total,
+        count=(into.pixels > 0).astype("uint8"),
+        pixels=into.pixels.astype(np.min_scalar_type(int(into.pixels.max(initial=0)))),
+        value_square=into.value_square if into.value_square.size else None,
+        weight_square=into.weight_square if into.weight_square.size else None,
+        fields=split,
+        skipped={name: number for name, number in names if number},
+    )
 
 
-def _overlap(corners: np.ndarray, cell: np.ndarray, cols: int) -> np.ndarray:
-    row, col = np.divmod(cell, cols)
-    pixels = shapely.polygons(corners)
-    cells = shapely.box(col, row, col + 1, row + 1)
-    return np.asarray(shapely.area(shapely.intersection(pixels, cells)))
+def _counts(one: Array, two: Array) -> Array:
+    """Return the sum of counts in a type that holds it."""
+    most = int(one.max(initial=0)) + int(two.max(initial=0))
+    return np.add(one, two, dtype=np.min_scalar_type(most))
 
 
-def _nan(like: np.ndarray) -> np.ndarray:
-    return np.full(like.shape, np.nan)
+def _both(one: Array | None, two: Array | None) -> Array | None:
+    return None if one is None or two is None else one + two
+
+
+def _divided(total: Array, weight: Array, empty: float = np.nan) -> Array:
+    """Return total / weight, with something else where nothing was seen."""
+    out = np.full(total.shape, empty)
+    weight = weight.reshape(weight.shape + (1,) * (total.ndim - weight.ndim))
+    np.divide(total, weight, out=out, where=weight > 0)
+    return out

@@ -90,10 +90,8 @@ def test_cells_under_a_gapless_swath_are_covered_once() -> None:
     assert weight.max() <= 1 + 1e-7 and (np.abs(weight - 1) < 1e-7).sum() > 100
 
 
-@pytest.mark.parametrize("at_once", [1, 50, 500_000])
-def test_the_order_of_pixels_and_the_size_of_batches_do_not_matter(at_once, monkeypatch) -> None:
+def test_the_order_of_pixels_does_not_matter() -> None:
     first = bin_(NOISE, INSIDE)
-    monkeypatch.setattr(binning, "PAIRS_AT_ONCE", at_once)
     order = np.random.default_rng(5).permutation(len(INSIDE))
     again = bin_(NOISE[order], INSIDE[order])
     np.testing.assert_allclose(again.weight, first.weight, rtol=1e-12, atol=1e-15)
