@@ -13,9 +13,11 @@ BETWEEN = {("sources", "gridding"), ("processing", "models"), ("processing", "gr
 BETWEEN |= {("training", "models"), ("training", "datasets")}
 # Files that the other files of their room may use.
 SHARED = {
-    "sources": {"stac", "outlines", "stac_assets", "stac_pages", "http", "auth"}
-    | {"sentinel2_bands", "sentinel2_files", "sentinel2_metadata", "sentinel2_mosaic"}
-    | {"sentinel2_offset"},
+    "sources": {
+        *("stac", "http", "auth", "hosts", "gate", "answers", "cache", "leases", "parts", "unzip"),
+        *("outlines", "stac_assets", "stac_pages", "sentinel2_bands", "sentinel2_files"),
+        *("sentinel2_metadata", "sentinel2_mosaic", "sentinel2_offset"),
+    },
     "products": {"stac_items"},
     "scoring": {"classes", "fields", "gaps", "matching", "rules"},
     # All but archive, which calls for all of them.
