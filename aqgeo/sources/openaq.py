@@ -17,6 +17,7 @@ from aqgeo.catalog import Source
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
 from aqgeo.sources import auth, http, plain_table, tables
+from aqgeo.sources.cache import write_json
 from aqgeo.sources.station_rows import Scope
 
 T = TypeVar("T")
@@ -241,7 +242,8 @@ def _ask_all(
         try:
             if _kept(path) is None:
                 path.unlink(missing_ok=True)
-                _keep(path, _ask(service, period, sensor))
+                answer = _ask(service, period, sensor)
+                write_json(path, TypeAdapter(_Answer).dump_python(answer, mode="json"))
             row = 0
         except SourceError as err:
             failed.append(f"OpenAQ: sensor {sensor.id} left out: {err}")
@@ -271,12 +273,6 @@ def _ask(service: _Service, period: Period, sensor: _Sensor) -> _Answer:
         flagged,
         len(hours) - len(good) - flagged,
     )
-
-
-def _keep(path: Path, answer: _Answer) -> None:
-    new = path.with_suffix(".new")
-    new.write_bytes(TypeAdapter(_Answer).dump_json(answer))
-    new.replace(path)
 
 
 def _kept(path: Path) -> _Answer | None:
