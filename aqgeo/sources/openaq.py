@@ -173,7 +173,9 @@ def _results(answer: Any, kind: type[T], url: str) -> tuple[list[T], int]:
     except ValidationError as err:
         slip = err.errors(include_url=False)[0]
         where = ".".join(map(str, slip["loc"]))
-        raise SourceError(f"{url}: its answer has changed: {where}: {slip['msg']}") from err
+        raise SourceError(
+            f"{url}: its answer has changed: {where}: {tables.brief(slip['msg'])}"
+        ) from err
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as err:
         start = tables.brief(answer.text, 60)
         raise SourceError(f"{url} gives no results in JSON but {start!r}: try later") from err
@@ -201,11 +203,11 @@ def _sensors(
         place.id: place
         for gas in sorted(gases)
         for place in service.pages("locations", _Location, bbox=box, parameters_id=gas)
-        if _usable(place, scope, counts)
     }
     sensors = [
         (place, sensor)
         for _, place in sorted(found.items())
+        if _usable(place, scope, counts)
         for sensor in sorted(place.sensors, key=lambda s: s.id)
         if sensor.parameter.id in gases
     ]
