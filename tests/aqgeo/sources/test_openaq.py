@@ -35,6 +35,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def bring(server: Server, tmp_path: Path, monkeypatch) -> Callable[..., Path]:
     monkeypatch.setenv("OPENAQ_API_KEY", KEY)
+    monkeypatch.setenv("OPENAQ_URL", server.url(""))
 
     def run(root: str = "", **how) -> Path:
         source = Source("openaq", "OpenAQ", root or server.url("/v3"), kind="openaq",
