@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -50,7 +51,7 @@ def cloudsen12_download(
         size: 509 or 2000 pixels a side.
         seed: another seed, another choice.
         urls: part files of a mirror; those of the data set's own page if empty.
-        client: for the mirror's hosts; for those of the data set's page if None.
+        client: what fetches; one that opens the hosts of the part files alone if None.
         report: called with the patches so far and their number.
 
     Returns:
@@ -63,9 +64,10 @@ def cloudsen12_download(
     choice = _valid(cloudsen12_fetch.Choice, {**told, "size": size, "seed": seed})
     name = f"cloudsen12-{choice.level.lower()}"
     own = [f"{SOURCE}/{name}.{n:04d}.part.taco" for n in range(PARTS[choice.level])]
+    hosts = [urlsplit(url).netloc.rpartition("@")[2] for url in urls] or HOSTS
     with lock(folder.absolute()):
         result = cloudsen12_fetch.download(
-            client or Client(HOSTS), urls or own, folder, choice, report=report
+            client or Client(hosts), urls or own, folder, choice, report=report
         )
     log.info("%s: %d patches fetched, %d were there", folder, result.done, result.kept)
     if result.failed:

@@ -106,6 +106,14 @@ def test_a_wrong_choice_is_refused_before_anything_is_asked(
     assert server.seen == [] and not (tmp_path / "set").exists()
 
 
+def test_a_mirror_is_the_only_host_that_is_opened(server: Server, tmp_path: Path) -> None:
+    path = datasets.cloudsen12_download(tmp_path / "set", urls=[server.url(NAME)], count=1)
+    assert json.loads(path.read_text("utf-8"))["complete"]
+    with pytest.raises(SourceError, match=r"127\.0\.0\.1"):
+        server.script(NAME, Answer.redirect("http://localhost:1/"))
+        datasets.cloudsen12_download(tmp_path / "other", urls=[server.url(NAME)], count=1)
+
+
 def test_the_data_sets_own_page_is_the_default(tmp_path: Path) -> None:
     """Tests have no network: the error names the address."""
     client = Client(["127.0.0.1"])
