@@ -142,8 +142,10 @@ def _of_card(path: Path) -> Patch:
     """Return a patch from the record beside its image; which files are its is no part of that."""
     try:
         told = json.loads(path.read_text("utf-8"))["patch"]
+        if known := told.keys() & {"path", "offset", "length"}:
+            raise ValueError(f"it names a {sorted(known)[0]}")
         told = {**told, "path": path.parent}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as err:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
         raise SourceError(f"{path} is no record of a patch ({err}): fetch the patch again") from err
     patch = rec.record(told, str(path))
     if [patch.roi_id, patch.s2_id] != list(path.parent.parts[-2:]):

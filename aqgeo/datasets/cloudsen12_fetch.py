@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from aqgeo.datasets import cloudsen12, disk, taco
 from aqgeo.datasets import cloudsen12_record as rec
@@ -35,7 +37,7 @@ _GIVE_UP = 10
 class Choice:
     """Which patches are wanted."""
 
-    count: int
+    count: Annotated[int, Field(ge=1)]
     """How many."""
     level: Level = "L1C"
     """Processing level."""
@@ -79,7 +81,7 @@ def choose(found: Sequence[Patch], choice: Choice) -> list[Patch]:
         and (patch.level, patch.label_type) == (choice.level, choice.label_type)
         and patch.size == choice.size
     ]
-    if not 0 < choice.count <= len(fitting):
+    if choice.count > len(fitting):
         raise SourceError(
             f"{choice.count} patches are asked for and {len(fitting)} fit (level {choice.level}, "
             f"split {choice.split or 'any'}, label {choice.label_type}, {choice.size} pixels): "

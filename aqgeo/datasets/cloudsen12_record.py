@@ -95,6 +95,10 @@ class Patch:
         return GeoBox((self.size, self.size), Affine(*self.transform), self.crs)
 
 
+# Built once: it takes longer than a thousand checks.
+_RULES = TypeAdapter(Patch)
+
+
 def record(told: Mapping[str, Any], where: str) -> Patch:
     """Return a patch from the values of its fields.
 
@@ -106,7 +110,7 @@ def record(told: Mapping[str, Any], where: str) -> Patch:
         SourceError: a value breaks the rules, such as a name that would lead out of the folder.
     """
     try:
-        return TypeAdapter(Patch).validate_python(dict(told))
+        return _RULES.validate_python(dict(told))
     except ValidationError as err:
         slip = err.errors(include_url=False)[0]
         key = ".".join(str(step) for step in slip["loc"])

@@ -20,9 +20,9 @@ from aqgeo.errors import SourceError
 
 HEADER = 18
 MAGICS = (b"#y", b"WX")
-# The tables of CloudSEN12+ have some ten thousand rows and take a few MB.
+# CloudSEN12+ has some 50,000 rows in all its tables, of a few hundred bytes each.
 MAX_TABLE = 64 * 2**20
-MAX_CONTENT = 512 * 2**20
+MAX_CONTENT = 128 * 2**20
 MAX_ROWS = 1_000_000
 MAX_VALUES = 64 * MAX_ROWS
 OFFSET, LENGTH, FORMAT = "tortilla:offset", "tortilla:length", "tortilla:file_format"

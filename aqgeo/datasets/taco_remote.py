@@ -94,7 +94,7 @@ def _ask(client: Client, url: str, first: int, last: int) -> tuple[bytes, int, s
     def work() -> tuple[bytes, int, str | None]:
         with client.open("GET", url, headers=asked) as answer:
             total = _total(answer, url, first, last)
-            content = b""
+            content = bytearray()
             for piece in answer.iter_bytes():
                 content += piece
                 if len(content) > last - first + 1:
@@ -104,7 +104,7 @@ def _ask(client: Client, url: str, first: int, last: int) -> tuple[bytes, int, s
                     f"{url} was asked for bytes {first} to {last} and sends {len(content)} or "
                     "more: try again"
                 )
-            return content, total, answer.headers.get("ETag")
+            return bytes(content), total, answer.headers.get("ETag")
 
     return client.persist(work)
 
