@@ -22,7 +22,7 @@ from tests.standins.sentinel_hub import ID, PROCESS, SECRET, TOKEN, SentinelHub
 
 JUNE = Period.parse("2024-06")
 L2A, L1C, NO2 = "sentinel-2-l2a", "sentinel-2-l1c", "sentinel-5p-l2-no2"
-QUICK = sentinelhub.Patience(attempts=3, wait_s=0.01, timeout_s=5)
+QUICK = sentinelhub.Patience(attempts=3, wait_s=0.01, timeout_s=30)
 DAYS = (
     ("S2A_43RFM", "2024-06-03T05:36:51.024Z"),
     ("S2A_43RFL", "2024-06-03T05:37:05Z"),

@@ -28,7 +28,7 @@ from tests.standins.server import Answer, Seen
 
 WHERE = GeoBox((40, 50), Affine(10, 0, 700_000, 0, -10, 3_150_000), "EPSG:32643")
 JUNE = Period.parse("2024-06")
-PATIENCE = sentinelhub.Patience(attempts=3, wait_s=0.01, timeout_s=5, longest_s=1)
+PATIENCE = sentinelhub.Patience(attempts=3, wait_s=0.01, timeout_s=30, longest_s=1)
 PAGE = b"<html><body>502 Bad Gateway</body></html>"
 
 
@@ -90,7 +90,8 @@ def test_retry_after_counts_milliseconds(service, tmp_path):
     service.script(PROCESS, busy("300"))
     start = time.monotonic()
     run(service, tmp_path)
-    assert 0.3 <= time.monotonic() - start < 3
+    # 300 seconds would be more than the longest wait.
+    assert time.monotonic() - start >= 0.3
 
 
 @pytest.mark.parametrize("bare", [False, True])
@@ -194,13 +195,13 @@ def test_a_catalog_without_an_end_is_left(service, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("place", [TOKEN, CATALOG, PROCESS])
-@pytest.mark.parametrize("fault", [Answer(stall=0), Answer(200, b"x" * 9999, drip_s=0.02)])
+@pytest.mark.parametrize("fault", [Answer(delay_s=60), Answer(stall=9), Answer(drip_s=0.02)])
 def test_a_service_that_stalls_is_given_up(service, tmp_path, place, fault):
     service.script(place, fault, fault)
     start = time.monotonic()
     text = refusal(service, tmp_path, patience=replace(PATIENCE, attempts=2, timeout_s=0.2))
     assert "gives no whole reply in 2 tries" in text
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
 
 
 @pytest.mark.parametrize("place", [TOKEN, CATALOG, PROCESS])
@@ -235,13 +236,13 @@ def test_one_token_serves_all_requests(service, tmp_path):
     assert [service.times(path) for path in (TOKEN, CATALOG, PROCESS)] == [1, 3, 5]
 
 
-def test_an_expired_token_is_renewed_once_before_it_is_used(service, tmp_path):
-    service.expires_in = 0.4
-    run(service, tmp_path / "first")
-    assert service.times(TOKEN) == 1
-    time.sleep(0.3)
-    run(service, tmp_path / "second")
-    assert service.times(TOKEN) == 2
+def test_a_token_is_renewed_before_it_expires(service, tmp_path, until):
+    service.expires_in = 2.0
+    folders = (tmp_path / str(number) for number in range(9999))
+    until(lambda: run(service, next(folders)) and service.times(TOKEN) == 2, "a second token")
+    # A refused token would have been asked with again.
+    assert service.times(PROCESS) == len(service.payloads)
+    assert service.times(CATALOG) == len(service.searches)
 
 
 def test_a_token_that_dies_early_is_renewed_once_for_all_threads(service, tmp_path):
