@@ -1,6 +1,5 @@
 """Download service of the European Environment Agency: hourly NO2 as one plain table."""
 
-import os
 import re
 import shutil
 import zipfile
@@ -18,8 +17,11 @@ from odc.geo.geobox import GeoBox
 from aqgeo.catalog import Source
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
-from aqgeo.sources import auth, http, station_rows, tables
-from aqgeo.sources.station_rows import Point, Scope
+from aqgeo.sources import auth, http, plain_table, sampling_points, station_rows, tables
+from aqgeo.sources.cache import quarantine
+from aqgeo.sources.sampling_points import Point
+from aqgeo.sources.station_rows import Scope
+from aqgeo.sources.unzip import unzip
 
 Report = Callable[[int, int], None]
 
@@ -56,10 +58,11 @@ def download(
         source: a source of kind `eea`; its hosts hold those of the metadata and of the files.
         where: grid in whose bounding box stations must lie.
         period: an hour belongs to it when it ends after the start and not after the end.
-        folder: where the table is written, as TABLE, and files are kept between runs.
+        folder: where the table is written, as TABLE. Files are kept there until it is complete,
+            so a run that was killed fetches only what is missing.
         metadata: address of the CSV of sampling points, zipped or not.
         client: opens the service; one for the source's hosts if None.
-        report: is told how many files are done, of how many.
+        report: is told how many bytes are fetched, of how many.
 
     Returns:
         The table, for `stations.read`, with notes on what was left out.
@@ -80,12 +83,22 @@ def download(
         if rows.num_rows:
             table = folder / TABLE
             told.append(f"EEA: data set {name}")
-            station_rows.write(table, [station_rows.plain(rows)], lambda: told)
+            plain_table.write(table, [plain_table.of(rows)], lambda: told)
+            _forget(folder / "cache")
             return table
     raise SourceError(
         f"the EEA has no hour of NO2 inside the region in {period}"
         + (f": {told[0]}" if told else ": choose another period, region or source")
     )
+
+
+def _forget(cache: Path) -> None:
+    """Empty the cache but for broken files: the service's files change under their names."""
+    for part in cache.iterdir():
+        if part.name != "quarantine":
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
+    if not any(cache.rglob("quarantine/*")):
+        shutil.rmtree(cache)
 
 
 def _points(client: http.Client, url: str, folder: Path) -> dict[str, Point]:
@@ -94,27 +107,16 @@ def _points(client: http.Client, url: str, folder: Path) -> dict[str, Point]:
         raise SourceError(f"the EEA's sampling points: {brought.failed.get(url, 'not found')}")
     path = brought.paths[url]
     if not zipfile.is_zipfile(path):
-        return station_rows.points(path)
-    unpacked = folder / f".metadata.{os.getpid()}.csv"
+        return sampling_points.read(path)
+    unpacked = folder / "metadata"
+    shutil.rmtree(unpacked, ignore_errors=True)
     try:
-        _unzip(path, unpacked)
-        return station_rows.points(unpacked)
+        files = [p for p in unzip(path, unpacked, most_bytes=_MOST_METADATA) if p.suffix == ".csv"]
+        if len(files) != 1:
+            raise SourceError(f"the EEA's metadata hold {len(files)} CSV files, one is needed")
+        return sampling_points.read(files[0])
     finally:
-        unpacked.unlink(missing_ok=True)
-
-
-def _unzip(path: Path, target: Path) -> None:
-    """Unpack the one CSV of an archive; names in it are never used as paths."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if m.filename.lower().endswith(".csv")]
-            if len(members) != 1 or members[0].file_size > _MOST_METADATA:
-                raise SourceError(f"{path} holds {len(members)} CSV files, or a huge one: 1 needed")
-            # zipfile reads no more than the size that the directory names.
-            with archive.open(members[0]) as packed, target.open("wb") as file:
-                shutil.copyfileobj(packed, file, 2**20)
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as err:
-        raise SourceError(f"{path} cannot be unpacked: {tables.brief(err)}: remove it") from err
+        shutil.rmtree(unpacked, ignore_errors=True)
 
 
 def _inside(points: Mapping[str, Point], scope: Scope) -> dict[str, Point]:
@@ -206,6 +208,7 @@ def _rows(
                 parts.append(station_rows.collect(brought.paths[url], scope, counts, known))
             except SourceError as err:
                 why = str(err).replace(str(brought.paths[url]), "it")
+                quarantine(folder / "cache", brought.paths[url], why)
                 notes.append(f"{url.rpartition('/')[2]} left out: {why}")
     table = pa.concat_tables(parts)
     order = np.argsort(table["updated"].to_numpy(), kind="stable")

@@ -16,7 +16,8 @@ from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from aqgeo.catalog import Source
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
-from aqgeo.sources import auth, http, station_rows, tables
+from aqgeo.sources import auth, http, plain_table, tables
+from aqgeo.sources.cache import write_json
 from aqgeo.sources.station_rows import Scope
 
 T = TypeVar("T")
@@ -135,7 +136,7 @@ def download(
         if (answer := _kept(path)) is not None
     )
     table = folder / TABLE
-    station_rows.write(
+    plain_table.write(
         table, parts, lambda: [*failed, *(f"OpenAQ: {n} {w}" for w, n in counts.items() if n)]
     )
     for path in kept:
@@ -172,7 +173,9 @@ def _results(answer: Any, kind: type[T], url: str) -> tuple[list[T], int]:
     except ValidationError as err:
         slip = err.errors(include_url=False)[0]
         where = ".".join(map(str, slip["loc"]))
-        raise SourceError(f"{url}: its answer has changed: {where}: {slip['msg']}") from err
+        raise SourceError(
+            f"{url}: its answer has changed: {where}: {tables.brief(slip['msg'])}"
+        ) from err
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as err:
         start = tables.brief(answer.text, 60)
         raise SourceError(f"{url} gives no results in JSON but {start!r}: try later") from err
@@ -200,11 +203,11 @@ def _sensors(
         place.id: place
         for gas in sorted(gases)
         for place in service.pages("locations", _Location, bbox=box, parameters_id=gas)
-        if _usable(place, scope, counts)
     }
     sensors = [
         (place, sensor)
         for _, place in sorted(found.items())
+        if _usable(place, scope, counts)
         for sensor in sorted(place.sensors, key=lambda s: s.id)
         if sensor.parameter.id in gases
     ]
@@ -241,7 +244,8 @@ def _ask_all(
         try:
             if _kept(path) is None:
                 path.unlink(missing_ok=True)
-                _keep(path, _ask(service, period, sensor))
+                answer = _ask(service, period, sensor)
+                write_json(path, TypeAdapter(_Answer).dump_python(answer, mode="json"))
             row = 0
         except SourceError as err:
             failed.append(f"OpenAQ: sensor {sensor.id} left out: {err}")
@@ -273,12 +277,6 @@ def _ask(service: _Service, period: Period, sensor: _Sensor) -> _Answer:
     )
 
 
-def _keep(path: Path, answer: _Answer) -> None:
-    new = path.with_suffix(".new")
-    new.write_bytes(TypeAdapter(_Answer).dump_json(answer))
-    new.replace(path)
-
-
 def _kept(path: Path) -> _Answer | None:
     try:
         return TypeAdapter(_Answer).validate_json(path.read_bytes())
@@ -301,4 +299,4 @@ def _table(place: _Location, sensor: _Sensor, answer: _Answer, counts: Counter[s
         "station_type": ["unknown"] * size,
         "station_area": ["unknown"] * size,
     }
-    return pa.table(columns, schema=station_rows.PLAIN)
+    return pa.table(columns, schema=plain_table.PLAIN)

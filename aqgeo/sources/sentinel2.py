@@ -11,12 +11,13 @@ import odc.stac
 import pystac
 import rasterio
 import xarray as xr
+from odc.geo import CRS
 from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioError
 
 from aqgeo import cube
 from aqgeo.errors import SourceError
-from aqgeo.sources import outlines, sentinel2_bands, sentinel2_files, stac
+from aqgeo.sources import outlines, sentinel2_bands, sentinel2_files, sentinel2_mosaic, stac
 from aqgeo.sources.sentinel2_bands import SCL
 from aqgeo.sources.sentinel2_bands import assets as assets
 from aqgeo.sources.sentinel2_files import NO_DATA
@@ -69,9 +70,8 @@ def read(items: Sequence[pystac.Item], bands: Sequence[str], where: GeoBox) -> x
     if len(levels) > 1:
         raise SourceError(f"{items[0].id} and its day hold levels 1C and 2A: read one at a time")
     layers = [_read_one(item, bands, where) for item in items]
-    merged = layers[0]
-    for layer in layers[1:]:
-        merged = _fill(merged, layer, bands[0])
+    nested = [_crs(item, bands) == where.crs for item in items]
+    merged = sentinel2_mosaic.merge(layers, nested)
     kind = "top-of-atmosphere" if True in levels else "surface"
     variables = {
         band: cube.values(merged[band], "1", long_name=f"{kind} reflectance, {band}")
@@ -149,7 +149,7 @@ def _as_on_disk(item: pystac.Item, keys: Mapping[str, str]) -> pystac.Item:
 
 def _tells_type(item: pystac.Item, key: str) -> bool:
     bands = item.assets[key].extra_fields.get("raster:bands")
-    return isinstance(bands, list) and any("data_type" in band for band in bands)
+    return isinstance(bands, list) and "data_type" in str(bands[:1])
 
 
 def _reflectance(numbers: Any, whole: Any, scale: float, offset: float) -> Any:
@@ -158,15 +158,10 @@ def _reflectance(numbers: Any, whole: Any, scale: float, offset: float) -> Any:
     return da.where(whole, reflectance, np.float32(np.nan))
 
 
-def _fill(first: Mapping[str, Any], more: Mapping[str, Any], band: str) -> Mapping[str, Any]:
-    """Return the first item's pixels, and the other's where that one has no spectrum.
-
-    Class and spectrum of a pixel are of one item; a class alone fills where neither has a spectrum.
-    """
-    take = da.isnan(first[band])
-    if SCL in first:
-        take = take & ~(da.isnan(more[band]) & (first[SCL] != 0))
-    return {name: da.where(take, more[name], first[name]) for name in first}
+def _crs(item: pystac.Item, bands: Sequence[str]) -> CRS:
+    path = stac.asset_path(item, assets(item, bands)[bands[0]])
+    with rasterio.open(path, driver=sentinel2_files.driver(path)) as src:
+        return CRS(src.crs)
 
 
 def _instant(item: pystac.Item) -> np.datetime64:

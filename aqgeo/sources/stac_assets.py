@@ -30,8 +30,9 @@ def resolve(item: pystac.Item, base: str) -> set[str]:
     """
     notes = set()
     for key, asset in list(item.assets.items()):
-        # GDAL opens /vsi paths without asking anyone.
-        href = "" if asset.href.startswith("/vsi") else urljoin(base, asset.href)
+        # GDAL opens /vsi paths without asking anyone; urljoin drops line breaks.
+        usable = _is_plain(asset.href) and not asset.href.startswith("/vsi")
+        href = urljoin(base, asset.href) if usable else ""
         if _is_remote(href):
             asset.href = href
         else:
@@ -133,12 +134,16 @@ def _kind(asset: pystac.Asset, href: str) -> str | None:
     return _KINDS.get(media) or _KINDS.get(Path(urlsplit(href).path).suffix.lower())
 
 
+def _is_plain(href: str) -> bool:
+    """Tell whether an address has no space, control character or backslash."""
+    return href.isascii() and not re.search(r"[\s\\\x00-\x1f\x7f]", href)
+
+
 def _is_remote(href: str) -> bool:
-    """Tell whether an address is one of a remote file, without user, space or control character."""
-    if not href.isascii() or re.search(r"[\s\\\x00-\x1f\x7f]", href):
-        return False
+    """Tell whether an address is one of a remote file, without user or strange character."""
     try:
         parts = urlsplit(href)
     except ValueError:
         return False
-    return parts.scheme in _SCHEMES and bool(parts.hostname) and "@" not in parts.netloc
+    known = parts.scheme in _SCHEMES and bool(parts.hostname) and "@" not in parts.netloc
+    return known and _is_plain(href)

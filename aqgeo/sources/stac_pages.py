@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import urljoin
 
@@ -16,7 +16,7 @@ from aqgeo.sources.http import Client
 LIMIT, LEAST_LIMIT = 100, 12
 MAX_PAGES = 2000
 _TOO_LARGE = {413, 500, 502, 504}
-_NOT_BY_POST = {404, 405, 501}
+_NOT_BY_POST = {405, 501}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _pages(client: Client, ask: _Ask) -> Iterator[Mapping[str, Any]]:
     seen: set[str] = set()
     following: _Ask | None = ask
     while following:
-        mark = json.dumps([following.method, following.url, following.parameters], sort_keys=True)
+        mark = json.dumps(asdict(following), sort_keys=True)
         if mark in seen or len(seen) >= MAX_PAGES:
             raise SourceError(
                 f"{ask.url}: page {len(seen) + 1} of the search is the same again, or there are "

@@ -16,7 +16,7 @@ from odc.geo.geobox import GeoBox
 
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
-from aqgeo.sources import station_rows
+from aqgeo.sources import plain_table, station_rows
 from aqgeo.sources.station_rows import Scope
 
 COLUMNS = station_rows.SET
@@ -72,7 +72,7 @@ def read(path: Path, period: Period, where: GeoBox) -> tuple[gpd.GeoDataFrame, l
     told = {what: number for what, number in counts.items() if number}
     found.attrs["counts"] = told
     notes = [f"{path.name}: {n} {what}" for what, n in told.items() if what != "rows read"]
-    return found, [*station_rows.notes(path), *notes]
+    return found, [*plain_table.notes(path), *notes]
 
 
 def check(stations: gpd.GeoDataFrame) -> None:

@@ -22,7 +22,7 @@ MAX_GROUP = 2**30
 """Bytes of the needed columns of one row group once unpacked; writers make some 100 MB."""
 RAGGED = "rows with too few or too many fields left out"
 _ROWS, _BLOCK, _HEADER = 65_536, 8 * 2**20, 2**20
-_UNREADABLE = (pa.ArrowException, OSError, EOFError, ValueError, ArithmeticError)
+UNREADABLE = (pa.ArrowException, OSError, EOFError, ValueError, ArithmeticError)
 _NO_TABLE = {
     b"\xff\xfe": "is UTF-16 text: save it as UTF-8",
     b"\xfe\xff": "is UTF-16 text: save it as UTF-8",
@@ -43,7 +43,7 @@ def names(path: Path) -> list[str]:
     try:
         with _text(path) as raw:
             line = raw.readline(_HEADER)
-    except _UNREADABLE as err:
+    except UNREADABLE as err:
         raise _broken(path, err) from err
     try:
         found = next(csv.reader([line.decode("utf-8-sig")], strict=True), [])
@@ -72,7 +72,7 @@ def batches(path: Path, wanted: Sequence[str], counts: Counter[str]) -> Iterator
         raise SourceError(f"{path} has the column {twice[0]} twice: remove one of them")
     try:
         yield from (_parquet if is_parquet(path) else _csv)(path, columns, counts)
-    except _UNREADABLE as err:
+    except UNREADABLE as err:
         raise _broken(path, err) from err
 
 
@@ -169,7 +169,7 @@ def _csv(path: Path, columns: list[str], counts: Counter[str]) -> Iterator[pa.Re
 def _footer(path: Path) -> pq.FileMetaData:
     try:
         return pq.read_metadata(path)
-    except _UNREADABLE as err:
+    except UNREADABLE as err:
         raise _broken(path, err) from err
 
 

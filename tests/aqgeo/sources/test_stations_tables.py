@@ -21,7 +21,7 @@ from odc.geo.geobox import GeoBox
 
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
-from aqgeo.sources import station_rows, stations, tables
+from aqgeo.sources import plain_table, station_columns, stations, tables
 
 JUNE = Period.parse("2024-06")
 YEAR = Period.parse("2024")
@@ -149,10 +149,10 @@ def test_the_night_when_summer_time_ends_has_25_hours_and_the_other_23(text) -> 
 @settings(max_examples=40, deadline=None)
 @given(value=st.floats(-9, 1900), unit=st.sampled_from(["ppb", "ppm", "mg/m³", "ug/m3"]))
 def test_units_go_there_and_back(value: float, unit: str) -> None:
-    factor = station_rows.factor(unit)
+    factor = station_columns.factor(unit)
     assert factor and value / factor * factor == pytest.approx(value, rel=1e-12)
-    assert station_rows.factor("ppb") == 1.9125
-    assert station_rows.factor("ppm") == pytest.approx(1000 * station_rows.factor("ppb"))
+    assert station_columns.factor("ppb") == 1.9125
+    assert station_columns.factor("ppm") == pytest.approx(1000 * station_columns.factor("ppb"))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_units_go_there_and_back(value: float, unit: str) -> None:
      ("mg m-3", "mg/m³"), ("MG/M3", "mg/m³")],
 )  # fmt: skip
 def test_units_have_many_spellings(spelling: str, same: str) -> None:
-    assert station_rows.factor(spelling) == station_rows.factor(same) is not None
+    assert station_columns.factor(spelling) == station_columns.factor(same) is not None
 
 
 # The EEA's codes.
@@ -343,6 +343,23 @@ def test_nested_columns_are_refused(parquet) -> None:
     assert "nested" in refusal(parquet(plain([1.0], location_id=[{"a": 1}])))
 
 
+@pytest.mark.parametrize("name", ["location_id", "lat", "datetime", "parameter", "units", "value"])
+@pytest.mark.parametrize(
+    "column",
+    [[b"\xff\xfe"], [True], [None], [datetime(2024, 6, 5)], [2**62], ["12"], [1e300],
+     pa.array([None], pa.null()), pa.array(["a"]).dictionary_encode(), pa.array([b"\x00"])],
+)  # fmt: skip
+def test_columns_of_wrong_types_are_refused_in_one_line(parquet, name: str, column) -> None:
+    path = parquet(plain([12.0], **{name: column}))
+    try:
+        found, _ = stations.read(path, JUNE, WHERE)
+    except SourceError as err:
+        assert "\n" not in str(err) and path.name in str(err)
+    else:
+        # What a name or a number in words may be.
+        assert name == "location_id" or (column == ["12"] and found["no2"].tolist() == [12])
+
+
 def test_times_without_zone_in_parquet_are_refused(parquet) -> None:
     assert "UTC offset" in refusal(parquet(plain([1.0], datetime=[datetime(2024, 6, 5)])))
 
@@ -390,8 +407,8 @@ def test_an_empty_folder_is_refused(tmp_path) -> None:
 def test_written_notes_come_back_and_foreign_ones_are_tamed(tmp_path, parquet) -> None:
     table = pa.table(plain([1.0], station_type=["a"], station_area=["b"]))
     path = tmp_path / "out.parquet"
-    rows = table.select(station_rows.PLAIN.names).cast(station_rows.PLAIN)
-    station_rows.write(path, [rows], lambda: ["3 mobile stations left out"])
+    rows = table.select(plain_table.PLAIN.names).cast(plain_table.PLAIN)
+    plain_table.write(path, [rows], lambda: ["3 mobile stations left out"])
     assert stations.read(path, JUNE, WHERE)[1] == ["3 mobile stations left out"]
     evil = table.replace_schema_metadata({"aqgeo:notes": json.dumps(["a\nb\x1b[2J" * 1000])})
     (note,) = stations.read(parquet(evil), JUNE, WHERE)[1]
@@ -400,11 +417,11 @@ def test_written_notes_come_back_and_foreign_ones_are_tamed(tmp_path, parquet) -
 
 def test_a_write_that_fails_leaves_nothing(tmp_path) -> None:
     def parts():
-        yield station_rows.PLAIN.empty_table()
+        yield plain_table.PLAIN.empty_table()
         raise SourceError("service gone")
 
     with pytest.raises(SourceError):
-        station_rows.write(tmp_path / "out.parquet", parts(), list)
+        plain_table.write(tmp_path / "out.parquet", parts(), list)
     assert list(tmp_path.iterdir()) == []
 
 
