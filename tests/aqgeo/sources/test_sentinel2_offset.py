@@ -196,7 +196,9 @@ def test_a_flag_that_is_neither_true_nor_false_is_refused(flag: Any, tmp_path: P
 
 BOMB = (
     '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">'
-    + "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+    + "".join(
+        f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    )
     + "]><n1:Level-2A_User_Product xmlns:n1='x'>&i;</n1:Level-2A_User_Product>"
 )
 OUTSIDE = (
