@@ -41,6 +41,10 @@ class Passing(Exception):
         self.wait_s = wait_s
 
 
+class Refused(SourceError):
+    """A service says no, and would again."""
+
+
 def fault(answer: httpx.Response, body: bytes) -> Passing | SourceError:
     """Return what an answer with a status of 400 or more means."""
     said = words(answer, body)
@@ -50,7 +54,7 @@ def fault(answer: httpx.Response, body: bytes) -> Passing | SourceError:
         return Passing(text, wait_asked(answer))
     if answer.status_code in (400, 405, 406, 409, 415, 422):
         text = text.removesuffix("try again later") + "the service refuses this request"
-    return SourceError(text)
+    return Refused(text)
 
 
 def broken(err: httpx.RequestError) -> Passing:

@@ -49,8 +49,17 @@ class Entry:
 
 
 def key(url: str) -> str:
-    """Return the name of a URL in the index: a hash of it without what signs it."""
-    full = httpx.URL(url)
+    """Return the name of a URL in the index: a hash of it without what signs it.
+
+    Other parameters stay, since `download?id=1` and `download?id=2` are two files.
+
+    Raises:
+        SourceError: it is no URL.
+    """
+    try:
+        full = httpx.URL(url)
+    except httpx.InvalidURL as err:
+        raise SourceError(f"{url.partition('?')[0]!r} is no URL: {err}") from None
     kept = [(k, v) for k, v in full.params.multi_items() if not SIGNS.fullmatch(k)]
     plain = full.copy_with(params=kept or None, fragment=None, userinfo=b"")
     return hashlib.sha256(str(plain).encode()).hexdigest()
@@ -68,23 +77,30 @@ def suffix(url: str) -> str:
     return found[0].lower() if found else ""
 
 
-def digest_fault(path: Path, checksum: str | None) -> str | None:
-    """Return what is wrong with a file by its multihash; None if it fits or none is told.
+def hash_kind(checksum: str) -> tuple[str, str]:
+    """Return a multihash's code and the name of its digest.
 
     Raises:
-        SourceError: the multihash is of an unknown kind.
+        SourceError: it is of an unknown kind.
     """
+    for code, kind in HASHES.items():
+        if re.fullmatch(
+            rf"{code}[0-9a-f]{{{2 * hashlib.new(kind).digest_size}}}", checksum.lower()
+        ):
+            return code, kind
+    raise SourceError(
+        f"the catalog's checksum {checksum[:24]!r} is no multihash of sha2-256, sha1 or md5: "
+        "correct the item or leave it out"
+    )
+
+
+def digest_fault(path: Path, checksum: str | None) -> str | None:
+    """Return what is wrong with a file by its multihash; None if it fits or none is told."""
     if checksum is None:
         return None
-    told = checksum.lower()
-    code = next((c for c in HASHES if told.startswith(c)), None)
-    if code is None:
-        raise SourceError(
-            f"the catalog's checksum {checksum[:24]!r} is no multihash of sha2-256, sha1 or md5: "
-            "correct the item or leave it out"
-        )
-    found = code + digest(path, HASHES[code])
-    return None if found == told else f"its {HASHES[code]} is {found[:20]}..., not {told[:20]}..."
+    code, kind = hash_kind(checksum)
+    found, told = digest(path, kind), checksum.lower().removeprefix(code)
+    return None if found == told else f"its {kind} is {found[:12]}..., not {told[:12]}..."
 
 
 def digest(path: Path, kind: str = "sha256") -> str:
@@ -118,6 +134,8 @@ class Cache:
 
     def find(self, url: str, size: int | None, checksum: str | None) -> Path | None:
         """Return a cached file that is what the catalog says, and lease it."""
+        if checksum is not None:
+            hash_kind(checksum)
         with self.locked():
             entry = self._read(self._index(url))
             if entry is None or not self._fits(entry, size, checksum):

@@ -14,7 +14,6 @@ from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -51,7 +50,7 @@ THREADS = 32
 class Renewable(httpx.Auth):
     """A way to sign requests whose key can run out."""
 
-    def renew(self, request: httpx.Request, body: bytes) -> bool:
+    def renew(self, answer: httpx.Response, body: bytes) -> bool:
         """Drop the key that a request was refused with; whether another try makes sense."""
         raise NotImplementedError
 
@@ -153,8 +152,10 @@ class Client:
         """
         try:
             request = self._http.build_request(method, url, **how)
-        except (httpx.InvalidURL, ValueError, TypeError) as err:
+        except (httpx.InvalidURL, ValueError) as err:
             raise SourceError(f"{url.partition('?')[0]!r} is no URL: {err}") from None
+        if not request.url.host:
+            raise SourceError(f"{url.partition('?')[0]!r} names no host: https://... is needed")
         with closing(self._follow(request)) as answer:
             if answer.status_code >= 400 and answer.status_code != 416:
                 raise fault(answer, _message(answer))
@@ -227,7 +228,7 @@ class Client:
         if answer.status_code in (401, 403) and isinstance(auth, Renewable):
             with closing(answer):
                 body = _message(answer)
-            if not auth.renew(request, body):
+            if not auth.renew(answer, body):
                 raise fault(answer, body)
             answer = self._http.send(request, auth=auth, stream=True)
         return answer
@@ -281,36 +282,30 @@ class _Fetch:
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._got: Counter[str] = Counter()
         self._known: Counter[str] = Counter()
-        self._room = 0
+        self._room = self._done = 0
 
     def run(self, wanted: Sequence[Remote]) -> Fetched:
-        by_url = {remote.url: remote for remote in reversed(wanted)}
-        paths: dict[str, Path] = {}
-        failed: dict[str, str] = {}
-        for remote, outcome in self._each(self._find, list(by_url.values())[::-1]):
-            if isinstance(outcome, SourceError):
-                failed[remote.url] = str(outcome)
-            elif outcome is not None:
-                paths[remote.url] = outcome
-        cached = len(paths)
-        missing = [r for url, r in by_url.items() if url not in paths and url not in failed]
+        remotes: dict[str, Remote] = {}
+        for remote in wanted:
+            remotes.setdefault(remote.url, remote)
+        found = dict(self._each(self._find, list(remotes.values())))
+        missing = [remote for url, remote in remotes.items() if found[url] is None]
         self._known.update({r.url: r.size or 0 for r in missing})
         self._make_room(self._known.total())
-        for remote, outcome in self._each(self._bring, _interleaved(missing[::-1])):
-            if isinstance(outcome, Path):
-                paths[remote.url] = outcome
-            else:
-                failed[remote.url] = str(outcome)
-        return Fetched(paths, failed, done=len(paths) - cached, cached=cached)
+        found |= dict(self._each(self._bring, _interleaved(missing)))
+        ends = [(url, found[url]) for url in remotes]
+        paths = {url: end for url, end in ends if isinstance(end, Path)}
+        failed = {url: _told(url, end) for url, end in ends if isinstance(end, SourceError)}
+        return Fetched(paths, failed, done=self._done, cached=len(paths) - self._done)
 
     def _each(
         self, work: Callable[[Remote], Path | None], remotes: Sequence[Remote]
-    ) -> Iterator[tuple[Remote, Path | SourceError | None]]:
+    ) -> Iterator[tuple[str, Path | SourceError | None]]:
         """Yield what a piece of work gives for each file, done in threads."""
-        hosts = {_host(r.url) for r in remotes}
+        hosts = {_netloc(r.url) for r in remotes}
         threads = max(1, min(THREADS, len(remotes), self._client.per_host * len(hosts)))
         with ThreadPoolExecutor(threads, "fetch") as pool:
-            jobs = {pool.submit(work, remote): remote for remote in remotes}
+            jobs = {pool.submit(work, remote): remote.url for remote in remotes}
             try:
                 for job in as_completed(jobs):
                     try:
@@ -329,8 +324,7 @@ class _Fetch:
         folder = self._store.root / "parts"
         with parts.opened(folder, key(remote.url), self._stop) as part:
             if found := self._find(remote):
-                # Another run has brought it meanwhile.
-                part.drop()
+                part.drop()  # another run has brought it meanwhile
                 return found
             # A broken file is fetched once more before it is called broken.
             wrong = self._receive(remote, part)
@@ -340,7 +334,7 @@ class _Fetch:
             if not wrong:
                 return self._keep(remote, part)
             self._store.banish(part.path, remote.url, wrong)
-        raise SourceError(f"{_plain(remote.url)}: {wrong}: it is kept in quarantine")
+        raise SourceError(f"{wrong}; it is kept in quarantine, a new run fetches it again")
 
     def _receive(self, remote: Remote, part: parts.Part) -> str | None:
         """Fetch what is missing of a file and return what is wrong with its content."""
@@ -357,7 +351,7 @@ class _Fetch:
     def _keep(self, remote: Remote, part: parts.Part) -> Path:
         os.fsync(part.file.fileno())
         entry = Entry(
-            url=_plain(remote.url),
+            url=shown(httpx.URL(remote.url)),
             size=part.size,
             sha256=digest(part.path),
             suffix=suffix(remote.url),
@@ -366,6 +360,7 @@ class _Fetch:
         )
         place = self._store.add(part.path, remote.url, entry)
         with self._lock:
+            self._done += 1
             self._room -= entry.size
             if self._room < 0:
                 self._make_room(0)
@@ -388,17 +383,20 @@ def _interleaved(remotes: Sequence[Remote]) -> list[Remote]:
     rank: Counter[str] = Counter()
     ranked = []
     for remote in remotes:
-        rank[_host(remote.url)] += 1
-        ranked.append((rank[_host(remote.url)], remote))
+        rank[_netloc(remote.url)] += 1
+        ranked.append((rank[_netloc(remote.url)], remote))
     return [remote for _, remote in sorted(ranked, key=lambda pair: pair[0])]
 
 
-def _host(url: str) -> str:
-    return urlsplit(url).netloc
+def _netloc(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0]
 
 
-def _plain(url: str) -> str:
-    return shown(httpx.URL(url))
+def _told(url: str, err: SourceError) -> str:
+    """Return why a file failed, with its URL."""
+    plain = url.partition("?")[0]
+    plain = f"{plain.partition('://')[0]}://{plain.partition('://')[2].rpartition('@')[2]}"
+    return str(err) if plain in str(err) else f"{plain}: {err}"
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -66,6 +66,7 @@ class Part:
         self.file.truncate(0)
         self.validator, self.total = validator, total
         note = {"url": shown(httpx.URL(url)), "validator": validator, "total": total}
+        note["boot"] = _boot()
         write_json(self.path.with_suffix(".json"), note)
 
     def drop(self) -> None:
@@ -146,7 +147,10 @@ def opened(folder: Path, name: str, stop: threading.Event) -> Iterator[Part]:
     path = folder / f"{name}.part"
     with _alone(path, stop) as file:
         note = read_json(path.with_suffix(".json"))
-        part = Part(path, file, note.get("validator"), note.get("total"))
+        part = Part(path, file)
+        # After a crash of the machine, bytes may be missing from the middle of a file.
+        if note.get("boot") == _boot():
+            part.validator, part.total = note.get("validator"), note.get("total")
         try:
             yield part
         finally:
@@ -191,6 +195,12 @@ def _validators(answer: httpx.Response) -> Iterator[str]:
         yield etag
     if "last-modified" in answer.headers:
         yield answer.headers["last-modified"]
+
+
+def _boot() -> str:
+    """Return what tells one run of this machine from the next, where the system says."""
+    told = Path("/proc/sys/kernel/random/boot_id")
+    return told.read_text("ascii").strip() if told.exists() else ""
 
 
 def _name(answer: httpx.Response) -> str:
