@@ -69,8 +69,7 @@ def read(items: Sequence[pystac.Item], bands: Sequence[str], where: GeoBox) -> x
     levels = {sentinel2_bands.is_l1c(item) for item in items}
     if len(levels) > 1:
         raise SourceError(f"{items[0].id} and its day hold levels 1C and 2A: read one at a time")
-    layers = [_read_one(item, bands, where) for item in items]
-    nested = [_crs(item, bands) == where.crs for item in items]
+    layers, nested = zip(*(_read_one(item, bands, where) for item in items), strict=True)
     merged = sentinel2_mosaic.merge(layers, nested)
     kind = "top-of-atmosphere" if True in levels else "surface"
     variables = {
@@ -99,10 +98,14 @@ def find_broken(items: Sequence[pystac.Item], bands: Sequence[str]) -> None:
                 raise sentinel2_files.broken(path, err) from err
 
 
-def _read_one(item: pystac.Item, bands: Sequence[str], where: GeoBox) -> Mapping[str, Any]:
+def _read_one(
+    item: pystac.Item, bands: Sequence[str], where: GeoBox
+) -> tuple[sentinel2_mosaic.Layer, bool]:
+    """Return an item's layers, and whether its pixels are in the grid's CRS."""
     keys = assets(item, bands)
+    told = _as_on_disk(item, keys)
     raw = odc.stac.load(
-        [_as_on_disk(item, keys)],
+        [told],
         bands=list(keys),
         geobox=where,
         groupby="id",
@@ -123,7 +126,7 @@ def _read_one(item: pystac.Item, bands: Sequence[str], where: GeoBox) -> Mapping
     for band in bands:
         scale, offset = scale_offset(item, keys[band])
         layers[band] = _reflectance(raw[band].data, whole, scale, offset)
-    return layers
+    return layers, CRS(told.assets[bands[0]].extra_fields["proj:wkt2"]) == where.crs
 
 
 def _as_on_disk(item: pystac.Item, keys: Mapping[str, str]) -> pystac.Item:
@@ -134,7 +137,7 @@ def _as_on_disk(item: pystac.Item, keys: Mapping[str, str]) -> pystac.Item:
     told = pystac.Item(item.id, item.geometry, item.bbox, stac.start(item), {})
     told.stac_extensions = [_PROJECTION, _RASTER]
     for band, key in keys.items():
-        path = stac.asset_path(item, key)
+        path = check_file(item, key)
         with rasterio.open(path, driver=sentinel2_files.driver(path)) as src:
             fields = {
                 "proj:wkt2": src.crs.to_wkt(),
@@ -156,12 +159,6 @@ def _reflectance(numbers: Any, whole: Any, scale: float, offset: float) -> Any:
     # No data is told apart before the offset is added.
     reflectance = numbers.astype("float32") * np.float32(scale) + np.float32(offset)
     return da.where(whole, reflectance, np.float32(np.nan))
-
-
-def _crs(item: pystac.Item, bands: Sequence[str]) -> CRS:
-    path = stac.asset_path(item, assets(item, bands)[bands[0]])
-    with rasterio.open(path, driver=sentinel2_files.driver(path)) as src:
-        return CRS(src.crs)
 
 
 def _instant(item: pystac.Item) -> np.datetime64:

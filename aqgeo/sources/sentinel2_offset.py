@@ -12,7 +12,8 @@ from aqgeo.sources import sentinel2_bands, sentinel2_metadata, stac
 # Steps of the layers that are no reflectance, Sentinel-2 product specification.
 _STEPS = {"AOT": 1e-3, "WVP": 1e-3, "SCL": 1.0}
 _APPLIED = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
-_METADATA = ("product_metadata", "product-metadata", "granule_metadata", "granule-metadata")
+_PRODUCT = ("product_metadata", "product-metadata")
+_METADATA = (*_PRODUCT, "granule_metadata", "granule-metadata")
 # From here on, numbers carry an offset of 1000 (Sentinel-2 product notice, January 2022).
 _SHIFTED_SINCE, _SHIFT = (4, 0), -0.1
 # Test productions, which may be of any kind.
@@ -61,7 +62,7 @@ def scale_offset(item: pystac.Item, key: str) -> tuple[float, float]:
 
 def metadata_key(item: pystac.Item) -> str | None:
     """Return the key of the asset with the product's metadata, which is worth fetching, if any."""
-    return next((key for key in _METADATA if key in item.assets), None)
+    return next((key for key in _PRODUCT if key in item.assets), None)
 
 
 def _product(item: pystac.Item) -> sentinel2_metadata.Numbers | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import product
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -91,18 +92,14 @@ def search(
     region = shapely.MultiPolygon([shapely.box(*box) for box in boxes])
     found: dict[tuple[str, str], pystac.Item] = {}
     service = stac_pages.service(client, source.href)
-    for part in _parts(source, collection, max_cloud_percent):
-        for box in boxes:
-            for told in _ask(client, service, part, box, period):
-                try:
-                    item = _item(told, service.url, notes)
-                    meets = stac.start(item) in period and outlines.area(item).intersects(region)
-                except (SourceError, *stac.UNREADABLE) as err:
-                    notes.add(_left_out(told, err))
-                    continue
-                if meets and part.takes(item):
-                    twin = found.get((part.name, item.id), item)
-                    found[part.name, item.id] = max(twin, item, key=_edition)
+    for part, box in product(_parts(source, collection, max_cloud_percent), boxes):
+        for told in _ask(client, service, part, box, period, notes=notes):
+            item = _item(told, service.url, notes)
+            if not (item and part.takes(item) and stac.start(item) in period):
+                continue
+            if outlines.area(item).intersects(region):
+                twin = found.get((part.name, item.id), item)
+                found[part.name, item.id] = max(twin, item, key=_edition)
     if not found:
         raise SourceError(
             f"{source.href}: no item of {collection!r} meets the region {stac.told(boxes)} in "
@@ -124,7 +121,13 @@ def _parts(source: Source, collection: str, max_cloud_percent: float | None) -> 
 
 
 def _ask(
-    client: Client, service: stac_pages.Service, part: _Part, box: outlines.Box, period: Period
+    client: Client,
+    service: stac_pages.Service,
+    part: _Part,
+    box: outlines.Box,
+    period: Period,
+    *,
+    notes: set[str],
 ) -> list[Any]:
     """Search with pystac-client's parameters; conditions go along where the service knows CQL2."""
     condition = part.cql2() if service.filters else None
@@ -142,10 +145,29 @@ def _ask(
         ).get_parameters()
         for method in ("POST", "GET")
     )
-    return stac_pages.features(client, service.url, body, query)
+    found, count = stac_pages.features(client, service.url, body, query)
+    names = {str(told.get("id") if isinstance(told, dict) else told) for told in found}
+    if count is not None and len(names) < count:
+        notes.add(f"{part.name}: the service counts {count} items and gave {len(names)}")
+    return found
 
 
-def _item(told: Any, url: str, notes: set[str]) -> pystac.Item:
+def _item(told: Any, url: str, notes: set[str]) -> pystac.Item | None:
+    """Return an item that has a time and a place; None, and a note, if it has not."""
+    try:
+        item, left_out = _parsed(told, url)
+        stac.start(item)
+        outlines.area(item)
+    except (SourceError, *stac.UNREADABLE) as err:
+        name = str(told.get("id") if isinstance(told, dict) else None)[:_MAX_NAME]
+        why = " ".join(str(err).split())[:200]
+        notes.add(f"item {name!r} left out: {type(err).__name__}, {why}")
+        return None
+    notes |= left_out
+    return item
+
+
+def _parsed(told: Any, url: str) -> tuple[pystac.Item, set[str]]:
     """Return an item with nothing in it that could lead elsewhere by itself."""
     if not isinstance(told, dict):
         raise ValueError(f"it is {type(told).__name__}, no object")
@@ -157,16 +179,9 @@ def _item(told: Any, url: str, notes: set[str]) -> pystac.Item:
     item = pystac.Item.from_dict(told)
     base = item.get_self_href() or url
     item.clear_links()
-    notes |= stac_assets.resolve(item, base)
-    return item
+    return item, stac_assets.resolve(item, base)
 
 
 def _edition(item: pystac.Item) -> tuple[str, str]:
     """Return what tells the newer of two records of an item, whichever page came first."""
     return str(item.properties.get("updated", "")), repr(item.to_dict(transform_hrefs=False))
-
-
-def _left_out(told: Any, err: Exception) -> str:
-    name = told.get("id") if isinstance(told, dict) else None
-    why = " ".join(str(err).split())[:200]
-    return f"item {str(name)[:_MAX_NAME]!r} left out: {type(err).__name__}, {why}"

@@ -32,8 +32,7 @@ def resolve(item: pystac.Item, base: str) -> set[str]:
     for key, asset in list(item.assets.items()):
         # GDAL opens /vsi paths without asking anyone; urljoin drops line breaks.
         usable = _is_plain(asset.href) and not asset.href.startswith("/vsi")
-        href = urljoin(base, asset.href) if usable else ""
-        if _is_remote(href):
+        if usable and _is_remote(href := urljoin(base, asset.href)):
             asset.href = href
         else:
             del item.assets[key]
@@ -84,8 +83,7 @@ def localise(item: pystac.Item, paths: Mapping[str, Path]) -> pystac.Item:
 
 def plain(url: str) -> str:
     """Return an address without what may sign it: user, query and fragment."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    return re.sub(r"//[^/]*@", "//", re.sub(r"[?#].*", "", url, flags=re.DOTALL))
 
 
 def netcdf_key(item: pystac.Item, name: str = "no2") -> str:
@@ -135,15 +133,13 @@ def _kind(asset: pystac.Asset, href: str) -> str | None:
 
 
 def _is_plain(href: str) -> bool:
-    """Tell whether an address has no space, control character or backslash."""
-    return href.isascii() and not re.search(r"[\s\\\x00-\x1f\x7f]", href)
+    """Tell whether an address has no space, bracket, backslash or control character."""
+    return href.isascii() and not re.search(r"[\s\\\[\]\x00-\x1f\x7f]", href)
 
 
 def _is_remote(href: str) -> bool:
     """Tell whether an address is one of a remote file, without user or strange character."""
-    try:
-        parts = urlsplit(href)
-    except ValueError:
+    if not _is_plain(href):
         return False
-    known = parts.scheme in _SCHEMES and bool(parts.hostname) and "@" not in parts.netloc
-    return known and _is_plain(href)
+    parts = urlsplit(href)
+    return parts.scheme in _SCHEMES and bool(parts.hostname) and "@" not in parts.netloc

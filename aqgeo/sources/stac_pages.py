@@ -65,8 +65,8 @@ def service(client: Client, root: str) -> Service:
 
 def features(
     client: Client, url: str, body: Mapping[str, Any], query: Mapping[str, Any]
-) -> list[Any]:
-    """Return all that a search finds, unchecked.
+) -> tuple[list[Any], int | None]:
+    """Return all that a search finds, unchecked, and how much there is by the service's own count.
 
     It asks by POST, or by GET where the service has none. If a page is too large for the service,
     which it tells by an error of its own, the search begins again with pages of half the size.
@@ -84,7 +84,8 @@ def features(
     while True:
         try:
             begin = replace(ask, parameters={**ask.parameters, "limit": limit})
-            return [one for page in _pages(client, begin) for one in page["features"]]
+            pages = list(_pages(client, begin))
+            return [one for page in pages for one in page["features"]], _count(pages[0])
         except SourceError as err:
             if ask.method == "POST" and _status(err) in _NOT_BY_POST:
                 ask = _Ask("GET", url, query)
@@ -92,6 +93,13 @@ def features(
                 limit //= 2
             else:
                 raise
+
+
+def _count(page: Mapping[str, Any]) -> int | None:
+    """Return how many items a search meets, where the service tells."""
+    context = page.get("context")
+    told = page.get("numberMatched", context.get("matched") if isinstance(context, dict) else None)
+    return told if type(told) is int else None
 
 
 def _status(err: SourceError) -> int | None:

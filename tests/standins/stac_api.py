@@ -49,6 +49,7 @@ class StacApi:
         hollow: bool = False,
         loop: bool = False,
         filters: bool = True,
+        lost: int = 0,
     ) -> None:
         """Say how it behaves.
 
@@ -63,10 +64,12 @@ class StacApi:
             hollow: give an empty page with a next link before each other one.
             loop: let the last page point to the first.
             filters: heed collections, bbox and datetime.
+            lost: items that it counts but does not give.
         """
         self.items, self.paging, self.page = list(items), paging, page
         self.conforms, self.largest, self.by_post = conforms, largest, by_post
         self.repeat, self.hollow, self.loop, self.filters = repeat, hollow, loop, filters
+        self.lost = lost
         self.server = Server()
         self.server.routes = {"/stac": self._landing, "/stac/search": self._search}
 
@@ -116,7 +119,8 @@ class StacApi:
             more = begin + step < len(found)
         following = token + 1 if more else 0
         links = [self._next(seen, told, following)] if more or self.loop else []
-        return Answer.json({"type": "FeatureCollection", "features": page, "links": links})
+        whole = {"type": "FeatureCollection", "features": page, "links": links}
+        return Answer.json(whole | {"numberMatched": len(found) + self.lost})
 
     def _next(self, seen: Seen, told: dict[str, Any], token: int) -> dict[str, Any]:
         link: dict[str, Any] = {"rel": "next", "href": self.server.url("/stac/search")}

@@ -188,6 +188,12 @@ def test_nothing_found_is_told_with_place_and_period() -> None:
         assert all(word in line for word in (api.source().href, S2, "2024-06", "15.000"))
 
 
+def test_items_that_paging_has_dropped_are_noted() -> None:
+    with StacApi(many(5), lost=2) as api:
+        found, notes = stac_api.search(api.source(), S2, WHERE, JUNE, api.client())
+    assert len(found) == 5 and notes == ["sentinel-2-l2a: the service counts 7 items and gave 5"]
+
+
 def test_a_loop_of_next_links_ends() -> None:
     for paging in ("merge", "body", "get"):
         with StacApi(many(6), loop=True, paging=paging) as api:
