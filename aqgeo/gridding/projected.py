@@ -98,7 +98,7 @@ class Projected:
     ) -> list[Footprints]:
         """Return pixels over the seam in two parts; where both are sound, take back their fault."""
         seam = self.seam + 360 * np.ceil((lon.min(axis=1) - self.seam) / 360)
-        tied = bow_ties(lon, lat)
+        tied = bow_ties(np.stack([lon, lat], axis=-1))
         faults[pixel[tied]] = CROSSED
         over = (seam <= lon.max(axis=1)) & ~tied
         lon, lat, pixel, seam = lon[over], lat[over], pixel[over], seam[over]
