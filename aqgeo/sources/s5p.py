@@ -1,18 +1,40 @@
 """Sentinel-5P L2 NO2 granules read as pixels with corners."""
 
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import netCDF4
 import numpy as np
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
 
 from aqgeo.errors import SourceError
+from aqgeo.sources import s5p_corners
+from aqgeo.sources.s5p_file import PixelFile, opened
 
 COLUMN = "nitrogendioxide_tropospheric_column"
+KERNEL = "averaging_kernel_troposphere"
+"""Field that `read` derives: the kernel of the tropospheric column."""
 UNIT = "mol m-2"
 # The NO2 product's user manual asks for qa_value above 0.75 for cloud-free tropospheric columns.
 MIN_QA = 0.75
+LEAST = -0.001
+"""Columns below, mol m-2, are no noise but failures (sources handbook, section 4)."""
+MOLECULES_CM2 = 6.02214e19
+"""Of 1 mol m-2: the product's attribute multiplication_factor_to_convert_to_molecules_percm2."""
+_BOUNDS = ("longitude_bounds", "latitude_bounds")
+_UNIT = re.compile(
+    r"(?:(?:1(?:\.0*)?\s*[x*]?\s*)?(?:e\+?|10\s*(?:\^|\*\*)\s*)(?P<power>\d{1,2})\s*)?"
+    r"(?P<what>mol|molec|molecules?)\.?\s*"
+    r"(?:/\s*(?P<per>c?m)\s*(?:\^|\*\*)?\s*2|(?P<by>c?m)\s*(?:\^|\*\*)?\s*\{?-2\}?)"
+)
+_MARGIN = math.radians(0.5)  # 56 km; a pixel reaches 10 km from its centre
+_LATTICE = 33  # points along a side of the grid
+# Length along the track: 7 km until 2019-08-06, then 5.5 km (sources handbook, section 4).
+_SHORT_SINCE, _LONG_M, _SHORT_M = "2019-08-06", 7000.0, 5500.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,131 +44,238 @@ class Granule:
     column: np.ndarray
     """(n,) tropospheric NO2 column, mol m-2; negative values are noise and kept."""
     lon: np.ndarray
-    """(n, 4) corner longitudes, degrees, in order round the pixel."""
+    """(n, 4) corner longitudes, degrees, in order round the pixel, in either direction."""
     lat: np.ndarray
     """(n, 4) corner latitudes, degrees."""
     pixels: int
-    """Pixels with a column, before the quality rule."""
+    """Pixels with a column, before the quality rule, of those looked at."""
     best_qa: float
     """Highest qa_value among them, 0 to 1; NaN where there are none."""
     rebuilt: bool
     """Whether corners were rebuilt from centres, since the file has none."""
+    rule: str
+    """What was asked of pixels, as provenance should tell it."""
+    skipped: dict[str, int]
+    """Pixels looked at and left out, by the first reason that holds: `fill`, `qa`, `implausible`
+    (below LEAST), `corners`."""
+    fields: dict[str, np.ndarray] = field(default_factory=dict)
+    """(n,) or (n, layer) by name, NaN where missing; columns in mol m-2, all else in the file's
+    unit."""
 
 
-def read(path: Path, *, min_qa: float = MIN_QA) -> Granule:
+def read(
+    path: Path,
+    *,
+    min_qa: float = MIN_QA,
+    where: GeoBox | None = None,
+    fields: Sequence[str] = (),
+) -> Granule:
     """Read the pixels whose qa_value is above a bound.
+
+    Only the variables asked for are read, and of these, after the centres, only the scanlines that
+    may meet the grid.
 
     Args:
         path: netCDF-4 file with the official groups, or a spatial subset of one.
         min_qa: bound that qa_value, 0 to 1, must exceed.
+        where: grid that the pixels may meet; pixels further than some 60 km are left out.
+        fields: further variables of PRODUCT or below SUPPORT_DATA with a value or a row of layers
+            for each pixel, by name; also `averaging_kernel_troposphere`.
 
     Raises:
-        SourceError: the file cannot be read, or group, variable or unit are not the product's.
+        SourceError: the file cannot be read, or group, variable, dimensions or unit are not the
+            product's.
     """
-    try:
-        with netCDF4.Dataset(path) as file:
-            file.set_auto_mask(False)
-            return _read(file, path, min_qa)
-    except (OSError, RuntimeError) as err:
-        raise SourceError(
-            f"{path} cannot be read as netCDF-4, it may be cut short: {err}: fetch it again"
-        ) from err
+    if not 0 <= min_qa <= 1:
+        raise SourceError(f"a bound of {min_qa} for qa_value is not in 0 to 1: write 0.75 for 75 %")
+    with opened(path, (COLUMN, "qa_value", "longitude", "latitude")) as file:
+        lon, lat = file.values("longitude"), file.values("latitude")
+        near = np.ones(file.shape, bool) if where is None else _near(lon, lat, where)
+        rows = _span(near)
+        column, qa = _column(file, rows), _hundredths(file, rows)
+        # qa_value is stored in hundredths: compare those, since 0.75 has no exact float.
+        low = ~(qa > round(100 * min_qa, 6))
+        faults = {"fill": np.isnan(column), "qa": low, "implausible": column < LEAST}
+        good, skipped = _sift(near[rows], faults)
+        rebuilt = not any(file.has(name) for name in _BOUNDS)
+        corners = _rebuilt(file, lon, lat, rows, good) if rebuilt else _given(file, rows, good)
+        whole = np.isfinite(corners).all(axis=(0, -1))
+        good[good] = whole
+        rated = qa[near[rows] & np.isfinite(column) & np.isfinite(qa)]
+        return Granule(
+            column=column[good],
+            lon=corners[0][whole],
+            lat=corners[1][whole],
+            pixels=int((near[rows] & np.isfinite(column)).sum()),
+            best_qa=float(rated.max()) / 100 if rated.size else math.nan,
+            rebuilt=rebuilt,
+            rule=f"qa_value > {min_qa:g}, column >= {LEAST:g} {UNIT}",
+            skipped={**skipped, "corners": int((~whole).sum())},
+            fields={name: _field(file, name, rows, good) for name in fields},
+        )
 
 
-def rebuild_corners(centres: np.ndarray) -> np.ndarray:
-    """Return pixel corners from centres: half way to the neighbours on each side.
+def _near(lon: np.ndarray, lat: np.ndarray, where: GeoBox) -> np.ndarray:
+    """Return which pixels (scanline, ground_pixel) may meet a grid; in doubt they do.
 
-    Steps along and across the track come from neighbouring centres; where a pixel lacks a
-    neighbour, the granule's median step serves. Good to some hundred metres in a swath's middle.
+    They lie in the smallest cap round the grid's middle and between its southernmost and
+    northernmost point, which holds over the date line and at the poles.
+    """
+    middle, reach, south, north = _cap(where)
+    near = ~((lat < south) | (lat > north))
+    if reach >= math.pi:
+        return near
+    some = near.any(axis=1)
+    x, y = np.radians(lon[some]), np.radians(lat[some])
+    centre_x, centre_y = math.atan2(middle[1], middle[0]), math.asin(middle[2])
+    cosine = np.cos(y) * np.cos(x - centre_x) * math.cos(centre_y) + np.sin(y) * middle[2]
+    near[some] &= ~(cosine < math.cos(reach))
+    return near
 
-    Args:
-        centres: (scanline, ground_pixel, 2) lon, lat in degrees; NaN where missing.
+
+def _cap(where: GeoBox) -> tuple[list[float], float, float, float]:
+    """Return a cap that holds a grid and a margin, and the grid's latitudes.
 
     Returns:
-        (scanline, ground_pixel, 4, 2) lon, lat, in order round the pixel.
-
-    Raises:
-        ValueError: no two neighbouring centres exist along or across the track.
+        The cap's middle as unit vector, its radius in radians, lowest and highest latitude in
+        degrees.
     """
-    along, across = _steps(centres, 0) / 2, _steps(centres, 1) / 2
-    signs = ((-1, -1), (-1, 1), (1, 1), (1, -1))
-    return np.stack([centres + a * along + b * across for a, b in signs], axis=2)
+    rows, cols = where.shape
+    grid: Any = np.meshgrid(np.linspace(0, cols, _LATTICE), np.linspace(0, rows, _LATTICE))
+    transformer = Transformer.from_crs(str(where.crs), "EPSG:4326", always_xy=True)
+    lon, lat = (np.radians(a) for a in transformer.transform(*(where.affine @ grid)))
+    points = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+    total = points.mean(axis=(0, 1))
+    size = float(np.linalg.norm(total))
+    if not size > 1e-6:  # all round the globe, or points that have no place on it
+        total, size = np.array([0.0, 0.0, 1.0]), 1.0
+    middle = (total / size).tolist()
+    # What lies between the points is nearer to one of them than these are to each other.
+    steps = [points[1:, 1:] - points[:-1, :-1], points[1:, :-1] - points[:-1, 1:]]
+    chord = max(float(np.linalg.norm(step, axis=-1).max()) for step in steps)
+    between = 2 * math.asin(min(chord / 2, 1)) + _MARGIN
+    reach = float(np.arccos(np.clip(points @ middle, -1, 1)).max()) + between
+    if not math.isfinite(reach):
+        return middle, math.pi, -90.0, 90.0
+    south, north = (math.degrees(v) for v in (lat.min() - between, lat.max() + between))
+    return middle, reach, south, north
 
 
-def _read(file: netCDF4.Dataset, path: Path, min_qa: float) -> Granule:
-    if "PRODUCT" not in file.groups:
+def _span(near: np.ndarray) -> slice:
+    """Return the scanlines from the first to the last that has a pixel."""
+    rows = np.flatnonzero(near.any(axis=1))
+    return slice(int(rows[0]), int(rows[-1]) + 1) if rows.size else slice(0, 0)
+
+
+def _sift(good: np.ndarray, faults: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, int]]:
+    """Return the pixels without a fault, and how many fell to each, the first that holds."""
+    skipped = {}
+    for reason, faulty in faults.items():
+        skipped[reason] = int((good & faulty).sum())
+        good = good & ~faulty
+    return good, skipped
+
+
+def _column(file: PixelFile, rows: slice) -> np.ndarray:
+    factor = _factor(file.unit(COLUMN))
+    if factor is None:
         raise SourceError(
-            f"{path} has no group PRODUCT: it is no Sentinel-5P L2 file, remove its item"
+            f"{file.path}: {COLUMN} is in {file.unit(COLUMN)!r}; {UNIT!r} or 'molecules cm-2' is "
+            "needed: convert the file"
         )
-    product = file.groups["PRODUCT"]
-    missing = [
-        n for n in (COLUMN, "qa_value", "longitude", "latitude") if n not in product.variables
-    ]
-    if missing:
+    return np.asarray(file.values(COLUMN, rows) * factor)
+
+
+def _factor(unit: str) -> float | None:
+    """Return what brings a unit of columns to mol m-2; None if it is none."""
+    told = _UNIT.fullmatch(unit.strip().lower())
+    if told is None:
+        return None
+    area = told["per"] or told["by"]
+    if told["what"] == "mol":
+        return 1.0 if area == "m" and told["power"] is None else None
+    return 10.0 ** int(told["power"] or 0) / MOLECULES_CM2 if area == "cm" else None
+
+
+def _hundredths(file: PixelFile, rows: slice) -> np.ndarray:
+    """Return qa_value (scanline, ground_pixel) in whole hundredths, NaN for fill.
+
+    Files hold integer hundredths with a scale of 0.01, decoded floats from 0 to 1, or, written by
+    tools, hundredths without a scale.
+    """
+    kind, scaled = file.stored("qa_value")
+    values = file.values("qa_value", rows)
+    if kind == "f" and not scaled:  # which of the two only the whole granule tells
+        raw = not np.nanmax(file.values("qa_value"), initial=0) <= 1
+    else:
+        raw = not scaled
+    hundredths = np.rint(values if raw else 100 * values)
+    least, most = np.nanmin(hundredths, initial=0), np.nanmax(hundredths, initial=0)
+    if least < 0 or most > 100:
         raise SourceError(
-            f"{path} lacks {', '.join(missing)} in group PRODUCT: it is no L2 NO2 file, "
-            "remove its item"
+            f"{file.path}: qa_value reaches from {least / 100:g} to {most / 100:g}, beyond 0 to 1: "
+            "fetch it again"
         )
-    column, qa = _floats(product[COLUMN]), _floats(product["qa_value"])
-    unit = getattr(product[COLUMN], "units", "none")
-    if unit != UNIT:
-        raise SourceError(f"{path}: {COLUMN} is in {unit!r}, {UNIT!r} is needed: convert the file")
-    centres = np.stack([_floats(product["longitude"]), _floats(product["latitude"])], axis=-1)
+    return np.asarray(hundredths)
+
+
+def _given(file: PixelFile, rows: slice, good: np.ndarray) -> np.ndarray:
+    """Return the file's corners (2, n, 4) of some pixels, lon and lat; NaN where impossible."""
+    lon, lat = (file.pick(name, rows, good).astype("float64") for name in _BOUNDS)
+    if lon.shape[1:] != (4,) or lat.shape[1:] != (4,):
+        raise SourceError(f"{file.path}: pixels have {lon.shape[1:]} corners, not 4")
+    outside = (np.abs(lon) > 360) | (np.abs(lat) > 90)
+    return np.where(outside, np.nan, np.stack([lon, lat]))
+
+
+def _rebuilt(
+    file: PixelFile, lon: np.ndarray, lat: np.ndarray, rows: slice, good: np.ndarray
+) -> np.ndarray:
+    """Return corners (2, n, 4) from the centres of these scanlines and some around them."""
+    if not good.any():
+        return np.empty((2, 0, 4))
+    first = max(rows.start - s5p_corners.HALO, 0)
+    part = slice(first, rows.stop + s5p_corners.HALO)
+    outside = (np.abs(lon[part]) > 360) | (np.abs(lat[part]) > 90)
+    wanted = np.zeros(outside.shape, bool)
+    wanted[rows.start - first : rows.stop - first] = good
     try:
-        corners, rebuilt = _corners(file, centres)
-    except (ValueError, IndexError) as err:
-        raise SourceError(f"{path} has no usable pixel corners: {err}") from err
-    present = np.isfinite(column)
-    # qa_value is stored in hundredths: compare those, since 0.75 has no exact float.
-    good = present & (np.round(qa * 100) > round(min_qa * 100))
-    good &= np.isfinite(corners).all(axis=(-1, -2))
-    return Granule(
-        column=column[good],
-        lon=corners[good][..., 0],
-        lat=corners[good][..., 1],
-        pixels=int(present.sum()),
-        best_qa=float(np.nanmax(qa[present])) if np.isfinite(qa[present]).any() else float("nan"),
-        rebuilt=rebuilt,
-    )
+        return np.stack(
+            s5p_corners.rebuild(
+                np.where(outside, np.nan, lon[part]), lat[part], wanted, along_m=_along_m(file)
+            )
+        )
+    except ValueError as err:
+        raise SourceError(f"{file.path} has no usable pixel corners: {err}") from err
 
 
-def _corners(file: netCDF4.Dataset, centres: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Return corners (scanline, ground_pixel, 4, 2) and whether they were rebuilt."""
-    try:
-        group = file["PRODUCT/SUPPORT_DATA/GEOLOCATIONS"]
-        names = ("longitude_bounds", "latitude_bounds")
-        return np.stack([_floats(group[name]) for name in names], axis=-1), False
-    except (KeyError, IndexError):
-        return rebuild_corners(centres), True
+def _along_m(file: PixelFile) -> float | None:
+    """Return the length of a pixel along the track by the granule's date, if it tells one."""
+    day = str(getattr(file.root, "time_reference", ""))[:10]
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", day):
+        return None
+    return _SHORT_M if day >= _SHORT_SINCE else _LONG_M
 
 
-def _floats(variable: Any) -> np.ndarray:
-    """Return a variable's first time step as scaled float64, NaN for fill values."""
-    variable.set_auto_maskandscale(False)
-    raw = np.asarray(variable[0])
-    data = raw.astype("float64")
-    data *= getattr(variable, "scale_factor", 1.0)
-    data += getattr(variable, "add_offset", 0.0)
-    data[raw == getattr(variable, "_FillValue", None)] = np.nan
-    data[np.abs(data) > 1e30] = np.nan
-    return data
+def _field(file: PixelFile, name: str, rows: slice, good: np.ndarray) -> np.ndarray:
+    if name == KERNEL:
+        return _kernel(file, rows, good)
+    return np.asarray(file.pick(name, rows, good) * (_factor(file.unit(name)) or 1.0))
 
 
-def _steps(centres: np.ndarray, axis: int) -> np.ndarray:
-    """Return the step from pixel to pixel along an axis, the mean of both sides where possible."""
-    step = np.diff(centres, axis=axis)
-    step[..., 0] = (step[..., 0] + 180) % 360 - 180
-    usable = np.isfinite(step).all(axis=-1)
-    if not usable.any():
-        raise ValueError(f"no two neighbouring centres exist along axis {axis}")
-    pad = [(1, 1) if a == axis else (0, 0) for a in range(3)]
-    before, after = (np.pad(step, pad, constant_values=np.nan) for _ in range(2))
-    sides = np.stack(
-        [
-            np.take(before, range(centres.shape[axis]), axis),
-            np.take(after, range(1, centres.shape[axis] + 1), axis),
-        ]
-    )
-    known = np.isfinite(sides)
-    mean = np.where(known, sides, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return np.where(known.any(axis=0), mean, np.median(step[usable], axis=0))
+def _kernel(file: PixelFile, rows: slice, good: np.ndarray) -> np.ndarray:
+    """Return the averaging kernel of the tropospheric column (n, layer).
+
+    That of the total column, times the total over the tropospheric air mass factor, up to and
+    with the layer of the tropopause; 0 above. NaN where that layer is none of the layers above
+    the first or the factor is not positive.
+    """
+    kernel = file.pick("averaging_kernel", rows, good)
+    names = ("air_mass_factor_total", "air_mass_factor_troposphere", "tm5_tropopause_layer_index")
+    total, low, top = (file.pick(name, rows, good) for name in names)
+    known = (top > 0) & (top < kernel.shape[-1]) & (low > 0)
+    share = np.divide(total, low, out=np.full(low.shape, np.nan), where=known)
+    below = np.arange(kernel.shape[-1]) <= top[:, None]
+    # A kernel that is missing is no 0, above or below.
+    scaled = np.where(below | np.isnan(kernel), kernel * share[:, None], 0)
+    return np.where(known[:, None], scaled, np.nan).astype("float32")

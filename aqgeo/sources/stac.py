@@ -8,13 +8,13 @@ import pystac
 import shapely
 from odc.geo.geobox import GeoBox
 
-from aqgeo import grid
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
+from aqgeo.sources import outlines
 
-_UNREADABLE = (
-    *(OSError, ValueError, TypeError, KeyError, AttributeError),
-    *(pystac.STACError, pystac.STACTypeError),
+UNREADABLE = (
+    *(OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError),
+    *(pystac.STACError, pystac.STACTypeError, shapely.errors.ShapelyError),
 )
 
 
@@ -34,37 +34,45 @@ def search(
         SourceError: the catalog cannot be read, or no item is found.
     """
     found = _collection(catalog, collection)
-    box = shapely.box(*grid.lonlat_bbox(where))
+    boxes = outlines.boxes(where)
+    region = shapely.MultiPolygon([shapely.box(*box) for box in boxes])
     try:
         items = [
             item
             for item in found.get_items(recursive=True)
             if (_overlaps(item, period) if overlap else start(item) in period)
-            and _box(item).intersects(box)
+            and outlines.area(item).intersects(region)
         ]
     except SourceError:
         raise
-    except _UNREADABLE as err:
+    except UNREADABLE as err:
         raise SourceError(f"{catalog}: collection {collection!r} cannot be read: {err}") from err
     if not items:
         raise SourceError(
             f"{catalog}: no item of {collection!r} meets the region "
-            f"({', '.join(f'{v:.3f}' for v in box.bounds)}) in {period}; the collection covers "
+            f"{told(boxes)} in {period}; the collection covers "
             f"{_extent(found)}: choose another period, region or archive"
         )
     return sorted(items, key=lambda item: (start(item), item.id))
 
 
 def start(item: pystac.Item) -> datetime:
-    """Return the instant of an item, or its first one, in UTC.
+    """Return the first instant of an item, or its only one, in UTC.
+
+    Some services give orbits their middle as `datetime`, others their start or nothing.
 
     Raises:
         SourceError: the item has neither.
     """
-    instant = item.datetime or item.common_metadata.start_datetime
+    instant = item.common_metadata.start_datetime or item.datetime
     if instant is None:
         raise SourceError(f"item {item.id} has neither datetime nor start_datetime")
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def told(boxes: Sequence[outlines.Box]) -> str:
+    """Return boxes as a part of a message."""
+    return " and ".join(f"({', '.join(f'{v:.3f}' for v in box)})" for box in boxes)
 
 
 def credit(items: Sequence[pystac.Item]) -> str:
@@ -112,7 +120,7 @@ def _collection(catalog: Path, collection: str) -> pystac.Collection:
     try:
         root = pystac.Catalog.from_file(str(path))
         children = {child.id: child for child in root.get_collections()}
-    except _UNREADABLE as err:
+    except UNREADABLE as err:
         raise SourceError(f"{path} is no readable STAC catalog: {err}: mend it") from err
     if collection not in children:
         raise SourceError(
@@ -124,17 +132,6 @@ def _collection(catalog: Path, collection: str) -> pystac.Collection:
 def _overlaps(item: pystac.Item, period: Period) -> bool:
     end = item.common_metadata.end_datetime or start(item)
     return start(item) < period.end and end >= period.start
-
-
-def _box(item: pystac.Item) -> shapely.Polygon:
-    """Return the lon/lat box of an item; a bbox of 6 numbers has heights too."""
-    box = list(item.bbox or ())
-    if len(box) not in (4, 6) or item.geometry is None:
-        raise SourceError(
-            f"item {item.id} has no geometry or a bbox of {len(box)} numbers: mend it"
-        )
-    west, south, east, north = [*box[:2], *box[len(box) // 2 :][:2]]
-    return shapely.box(west, south, east, north)
 
 
 def _extent(collection: pystac.Collection) -> str:

@@ -1,60 +1,78 @@
-"""Station measurements read from CSV in the columns of the OpenAQ archive.
+"""Station measurements from CSV and Parquet files as one checked set.
 
 A station set is a GeoDataFrame of hourly values with the columns of COLUMNS: `time` is the end of
 the hour in UTC, `no2` in µg m-3, geometry in lon/lat.
 """
 
+from collections import Counter
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import shapely
+from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from aqgeo import grid
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
+from aqgeo.sources import plain_table, station_rows
+from aqgeo.sources.station_rows import Scope
 
-COLUMNS = ("station_id", "station_type", "station_area", "time", "no2", "geometry")
-_NEEDED = ("location_id", "lat", "lon", "datetime", "parameter", "units", "value")
-_UNITS = {"µg/m³", "μg/m³", "ug/m3", "µg m-3", "ug m-3", "ug.m-3"}
+COLUMNS = station_rows.SET
 # Monitors report up to 500 µg m-3 (EN 14211); far beyond, or far below zero, are error codes.
 _PLAUSIBLE = (-10.0, 2000.0)
+# A monitor that stands still: one value for a day, with lost hours between. Zeros are left out,
+# since clean air reads so. All numbers below are illustrative.
+_STILL_H, _LOST_H = 24, 3
+# A spike: so much above both hours beside it, and so many times the larger one.
+_SPIKE_UG, _SPIKE_TIMES = 50.0, 3.0
+_MOVED_DEG = 0.001  # some 100 m
 
 
 def read(path: Path, period: Period, where: GeoBox) -> tuple[gpd.GeoDataFrame, list[str]]:
-    """Read hourly NO2 of one CSV file inside a period and a grid.
+    """Read hourly NO2 of a file, or of all files in a folder, inside a period and a grid.
+
+    Units are converted row by row (ppb and ppm at 20 °C and 1013 hPa, the EU's conditions). Of
+    hours that come twice the one that was updated last is kept, and without such a time the one
+    that comes last in the file: networks append what they have corrected. Spikes, standing values
+    and moves are reported and kept: smoke, calm air below the detection limit and a mended
+    coordinate look the same, and who removes them should know the station.
 
     Args:
-        path: CSV with at least location_id, lat, lon, datetime (ISO 8601 with UTC offset, end of
-            the hour), parameter, units, value; station_type and station_area are read if there.
+        path: CSV in UTF-8 (may be gzipped) or Parquet with at least location_id, lat, lon,
+            datetime (ISO 8601 with UTC offset, end of the hour), parameter, units, value;
+            station_type and station_area are read if there. Also Parquet files of the EEA, with
+            its metadata CSV beside them, and station sets.
         period: an hour belongs to it when it ends after the start and not after the end.
         where: grid in whose bounding box stations must lie.
 
     Returns:
-        The station set, sorted by station and time, and notes on rows left out.
+        The station set, sorted by station and time, its `attrs["counts"]` the number of rows by
+        what befell them; and notes, one for each count that a reader of the map should know.
 
     Raises:
-        SourceError: columns are missing, units are mixed or unknown, times have no UTC offset, or
-            nothing is left.
+        SourceError: columns are missing, a unit is unknown, times have no UTC offset, the file is
+            damaged, or nothing is left.
     """
-    table = _table(path)
-    notes = []
-    table["time"] = _times(table["datetime"], path)
-    inside = (table["time"] > period.start) & (table["time"] <= period.end)
-    inside &= (table["parameter"] == "no2") & _within(table, where)
-    table = table[inside].copy()
+    counts: Counter[str] = Counter()
+    table = station_rows.collect(path, Scope.of(period, where), counts).to_pandas()
     if table.empty:
-        raise SourceError(f"{path} has no NO2 inside the region in {period}: add station data")
-    _check_units(table, path)
-    table["no2"] = pd.to_numeric(table["value"], errors="coerce")
+        raise SourceError(
+            f"{path} has no NO2 inside the region in {period}: add station data{_reasons(counts)}"
+        )
     wrong = ~table["no2"].between(*_PLAUSIBLE)
-    # An error code must not push out the value that came after it.
-    twice = table[~wrong].duplicated(["location_id", "time"]).reindex(table.index, fill_value=False)
-    for what, rows in (("impossible or missing values", wrong), ("repeated hours", twice)):
-        if rows.any():
-            notes.append(f"{path.name}: {int(rows.sum())} {what} left out")
-    return _station_set(table[~wrong & ~twice], path), notes
+    counts["impossible or missing values left out"] += int(wrong.sum())
+    # An error code must not push out the value that came before it.
+    table = _once(table[~wrong], counts)
+    if table.empty:
+        raise SourceError(f"{path}: no usable value is left: see its value and units columns")
+    _look(table, counts)
+    found = _station_set(table)
+    told = {what: number for what, number in counts.items() if number}
+    found.attrs["counts"] = told
+    notes = [f"{path.name}: {n} {what}" for what, n in told.items() if what != "rows read"]
+    return found, [*plain_table.notes(path), *notes]
 
 
 def check(stations: gpd.GeoDataFrame) -> None:
@@ -92,71 +110,71 @@ def means(stations: gpd.GeoDataFrame, period: Period, *, min_capture: float) -> 
     return gpd.GeoDataFrame(enough.reset_index(), geometry="geometry", crs=stations.crs)
 
 
-def _table(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as err:
-        raise SourceError(f"{path} cannot be read as CSV: {err}") from err
-    missing = [c for c in _NEEDED if c not in table.columns]
-    if missing:
-        raise SourceError(
-            f"{path} lacks the columns {', '.join(missing)}: a station table has "
-            f"{', '.join(_NEEDED)}"
-        )
-    for name in ("station_type", "station_area"):
-        if name not in table.columns:
-            table[name] = "unknown"
-    for name in ("lat", "lon"):
-        table[name] = pd.to_numeric(table[name], errors="coerce")
-    return table
+def _reasons(counts: Counter[str]) -> str:
+    told = [f"{number} {what}" for what, number in counts.items() if number]
+    return f" ({'; '.join(told)})" if told else ""
 
 
-def _times(text: pd.Series, path: Path) -> pd.Series:
-    without = text[
-        ~text.str.contains(r"\d:\d\d(?:[:.\d]*)(?:Z|[+-]\d{2}(?::?\d{2})?)$", regex=True)
-    ]
-    if len(without):
-        raise SourceError(
-            f"{path}: datetime {without.iloc[0]!r} has no UTC offset: write it as "
-            "2024-06-01T13:00:00Z or with +01:00"
-        )
-    try:
-        return pd.to_datetime(text, utc=True, format="ISO8601")
-    except ValueError as err:
-        why = " ".join(str(err).split())
-        raise SourceError(f"{path}: a datetime is not ISO 8601: {why}") from err
+def _once(table: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
+    """Return rows by station and time, each hour once, and count the others."""
+    # Text order of the names, which the categories do not keep.
+    names = np.asarray(table["station_id"].cat.categories.astype(str))
+    station = np.argsort(np.argsort(names, kind="stable"))[table["station_id"].cat.codes]
+    time = table["time"].astype(np.int64).to_numpy()
+    order = np.lexsort((table["updated"].to_numpy(), time, station))
+    table, station, time = table.iloc[order], station[order], time[order]
+    last = np.append((np.diff(station) != 0) | (np.diff(time) != 0), True)[: len(table)]
+    value = table["no2"].to_numpy()
+    kept = value[last][np.cumsum(last) - last]
+    counts["repeated hours left out"] += int((~last & (value == kept)).sum())
+    counts["repeated hours with another value left out, the last one is kept"] += int(
+        (~last & (value != kept)).sum()
+    )
+    return table[last]
 
 
-def _within(table: pd.DataFrame, where: GeoBox) -> pd.Series:
-    west, south, east, north = grid.lonlat_bbox(where)
-    return table["lon"].between(west, east) & table["lat"].between(south, north)
+def _look(table: pd.DataFrame, counts: Counter[str]) -> None:
+    """Count what looks wrong and stays; rows are sorted by station and time."""
+    value, hour = table["no2"].to_numpy(), table["time"].astype(np.int64).to_numpy() / 3.6e9
+    same = np.diff(table["station_id"].cat.codes.to_numpy()) == 0
+    step = np.diff(hour)
+    counts["values of monitors that stand still for a day or longer, kept"] += _still(
+        value, hour, same & (step <= _LOST_H + 1)
+    )
+    beside = same & (step == 1)
+    before = np.where(np.append(False, beside), np.roll(value, 1), np.inf)
+    after = np.where(np.append(beside, False), np.roll(value, -1), np.inf)
+    most = np.maximum(before, after)
+    spikes = (value > most + _SPIKE_UG) & (value > most * _SPIKE_TIMES)
+    counts["spikes of one hour kept"] += int(spikes.sum())
+    counts["values less than an hour after the one before, so no hourly means, kept"] += int(
+        (same & (step < 1)).sum()
+    )
+    places = table.groupby("station_id", observed=True)[["lon", "lat"]].agg(["min", "max"])
+    low, high = (places.xs(end, axis=1, level=1).to_numpy() for end in ("min", "max"))
+    counts["stations that moved by more than 100 m kept at all their places"] += int(
+        (high - low > _MOVED_DEG).any(axis=1).sum()
+    )
 
 
-def _check_units(table: pd.DataFrame, path: Path) -> None:
-    units = sorted(set(table["units"]))
-    other = [unit for unit in units if unit not in _UNITS]
-    if other and len(units) > 1:
-        raise SourceError(f"{path} mixes the units {', '.join(units)}: convert all to µg/m³")
-    if other:
-        raise SourceError(
-            f"{path} is in {other[0]!r}: convert to µg/m³ (1 ppb NO2 = 1.9125 µg/m³ at 20 °C)"
-        )
+def _still(value: NDArray[np.float64], hour: NDArray[np.float64], joined: NDArray[np.bool_]) -> int:
+    """Return how many values stand in runs of one value, not zero, that last long."""
+    run = np.cumsum(np.append(True, ~(joined & (np.diff(value) == 0))))
+    first, size = np.unique(run, return_index=True, return_counts=True)[1:]
+    lasts = hour[first + size - 1] - hour[first] + 1
+    return int(size[(lasts >= _STILL_H) & (value[first] != 0) & (size > 1)].sum())
 
 
-def _station_set(table: pd.DataFrame, path: Path) -> gpd.GeoDataFrame:
-    if table.empty:
-        raise SourceError(f"{path}: no usable value is left: see its value and units columns")
+def _station_set(table: pd.DataFrame) -> gpd.GeoDataFrame:
+    # One point object for each place, not for each hour.
+    lonlat = table["lon"].to_numpy() + 1j * table["lat"].to_numpy()
+    places, number = np.unique(lonlat, return_inverse=True)
+    columns = {name: table[name].astype("str") for name in COLUMNS[:3]}
+    columns |= {name: table[name] for name in COLUMNS[3:5]}
     found = gpd.GeoDataFrame(
-        {
-            "station_id": table["location_id"],
-            "station_type": table["station_type"],
-            "station_area": table["station_area"],
-            "time": table["time"],
-            "no2": table["no2"].astype(np.float64),
-        },
-        geometry=gpd.points_from_xy(table["lon"], table["lat"]),
+        pd.DataFrame(columns).reset_index(drop=True),
+        geometry=np.asarray(shapely.points(places.real, places.imag))[number],
         crs="EPSG:4326",
     )
-    found = found.sort_values(["station_id", "time"]).reset_index(drop=True)
     check(found)
     return found

@@ -102,9 +102,9 @@ def _without_units(lines: list[str]) -> list[str]:
     return [lines[0].replace("units", "unit"), *lines[1:]]
 
 
-def _mixed_units(lines: list[str]) -> list[str]:
+def _unknown_units(lines: list[str]) -> list[str]:
     middle = len(lines) // 2
-    return [*lines[:middle], *(line.replace("µg/m³", "ppb") for line in lines[middle:])]
+    return [*lines[:middle], *(line.replace("µg/m³", "grains") for line in lines[middle:])]
 
 
 def _naive_times(lines: list[str]) -> list[str]:
@@ -166,8 +166,8 @@ FAULTS: dict[str, tuple[str, Callable[[Archive], Path], list[str]]] = {
     "stations without a column": (
         STATIONS, lambda a: _rewrite(a, _without_units), ["lacks the columns units"],
     ),
-    "stations in mixed units": (
-        STATIONS, lambda a: _rewrite(a, _mixed_units), ["mixes the units ppb, µg/m³", "convert"],
+    "stations in an unknown unit": (
+        STATIONS, lambda a: _rewrite(a, _unknown_units), ["has NO2 in 'grains'", "known units are"],
     ),
     "stations with naive times": (
         STATIONS, lambda a: _rewrite(a, _naive_times), ["has no UTC offset", "write it as"],

@@ -109,14 +109,20 @@ def test_missing_kinds_of_station_are_unknown(table) -> None:
     assert (found.station_type[0], found.station_area[0]) == ("unknown", "unknown")
 
 
-def test_mixed_units_are_refused_with_all_of_them(table) -> None:
-    line = refusal(table({}, {"units": "ppb", "location_id": "AT2"}))
-    assert "µg/m³" in line and "ppb" in line and "convert" in line
+def test_mixed_units_are_converted_row_by_row_and_the_factor_is_told(table) -> None:
+    units = {"AT1": "µg/m³", "AT2": "ppb", "AT3": "ppm", "AT4": "mg/m³"}
+    values = {"AT1": "19.125", "AT2": "10", "AT3": "0.01", "AT4": "0.019125"}
+    rows = [{"location_id": s, "units": u, "value": values[s]} for s, u in units.items()]
+    found, notes = stations.read(table(*rows), JUNE, WHERE)
+    assert found["no2"].tolist() == pytest.approx([19.125] * 4, rel=1e-12)
+    assert any("1 ppb of NO2 = 1.9125 µg/m³ at 20 °C and 1013 hPa" in note for note in notes)
+    assert len(notes) == 3
 
 
-@pytest.mark.parametrize("unit", ["ppb", "ppm", "", "mg/m³"])
-def test_a_unit_other_than_micrograms_is_refused(table, unit: str) -> None:
-    assert repr(unit) in refusal(table({"units": unit}))
+@pytest.mark.parametrize("unit", ["", "percent", "µg/m²", "ng/m³", "ppt", "x" * 10**6])
+def test_an_unknown_unit_is_refused_with_the_known_ones(table, unit: str) -> None:
+    line = refusal(table({}, {"units": unit, "location_id": "AT2"}))
+    assert repr(unit)[:20] in line and "µg/m³, mg/m³, ppb and ppm" in line and len(line) < 400
 
 
 @pytest.mark.parametrize("unit", ["µg/m³", "μg/m³", "ug/m3", "ug.m-3"])
@@ -134,10 +140,11 @@ def test_error_codes_and_repeats_are_left_out_and_counted_in_the_notes(table) ->
     wrong = [{**h, "value": v} for h, v in zip(hours, ("-999", "9999", "", "nan"), strict=False)]
     path = table(*wrong, hours[4], {**hours[4], "value": "50"}, hours[5])
     found, notes = stations.read(path, JUNE, WHERE)
-    assert found["no2"].tolist() == [12.5, 12.5]
+    # A network appends what it has corrected: the later value stands.
+    assert found["no2"].tolist() == [50, 12.5]
     assert notes == [
         "hourly.csv: 4 impossible or missing values left out",
-        "hourly.csv: 1 repeated hours left out",
+        "hourly.csv: 1 repeated hours with another value left out, the last one is kept",
     ]
 
 

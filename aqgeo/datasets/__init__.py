@@ -1,0 +1,1 @@
+"""Data sets with labels: what they hold, read from disk or fetched."""
