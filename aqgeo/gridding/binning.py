@@ -1,11 +1,11 @@
 """Satellite pixels averaged onto a grid by the exact area that they share with each cell."""
 
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 
 from aqgeo.errors import GridError
 from aqgeo.gridding import overlap
-from aqgeo.gridding.footprints import FAULTS, Footprints, Geographic
+from aqgeo.gridding.footprints import FAULTS, Geographic
 from aqgeo.gridding.projected import Projected
 
 Array = NDArray[Any]
@@ -117,6 +117,15 @@ class Sums:
         return _divided(self.total**2, self.weight, empty=0.0)
 
 
+class _Sorted(NamedTuple):
+    """Footprints, sorted by the bands of rows that they reach."""
+
+    rings: Array
+    pixel: Array
+    starts: Array
+    order: Array
+
+
 def average(
     values: Array,
     lon: Array,
@@ -160,9 +169,8 @@ def average(
             task = partial(_place, place, lon[part], lat[part], np.isfinite(block))
             placed = list(pool.map(task, range(0, len(block), _CHUNK)))
             found += sum(faults for _, faults in placed)
-            extra = _columns(fields, part, len(block))
-            for rings, pixel in _joined([rings for rings, _ in placed]):
-                _add(pool, rings, pixel, block, extra, into)
+            shapes = [shape for chunk, _ in placed for shape in chunk]
+            _add(pool, shapes, block, _columns(fields, part, len(block)), into)
     return _sums(into, fields, found)
 
 
@@ -184,46 +192,40 @@ def _check(values: Array, lon: Array, lat: Array, fields: Mapping[str, Array]) -
 
 def _place(
     place: Geographic | Projected, lon: Array, lat: Array, usable: Array, at: int
-) -> tuple[list[Footprints], Array]:
+) -> tuple[list[_Sorted], Array]:
     """Return a chunk's footprints, counted within the block, and how many have each fault."""
     part = slice(at, at + _CHUNK)
     faults = np.zeros(len(usable[part]), "uint8")
     lon, lat = (np.ascontiguousarray(a[part], "float64") for a in (lon, lat))
     found = place.place(lon, lat, usable[part], faults)
     counts = np.bincount(faults, minlength=len(FAULTS) + 1)
-    return [Footprints(rings, pixel + np.int32(at)) for rings, pixel in found], counts
-
-
-def _joined(chunks: list[list[Footprints]]) -> Iterator[Footprints]:
-    """Yield the footprints of chunks with as many corners together, in the order of pixels."""
-    every = [footprints for chunk in chunks for footprints in chunk]
-    for corners in sorted({f.rings.shape[1] for f in every}):
-        alike = [f for f in every if f.rings.shape[1] == corners]
-        yield Footprints(
-            np.concatenate([f.rings for f in alike]), np.concatenate([f.pixel for f in alike])
-        )
+    bands = [overlap.bands(rings, place.shape[0], overlap.BAND_ROWS) for rings, _ in found]
+    return [
+        _Sorted(rings, pixel + np.int32(at), *sorted_)
+        for (rings, pixel), sorted_ in zip(found, bands, strict=True)
+    ], counts
 
 
 def _add(
     pool: ThreadPoolExecutor,
-    rings: Array,
-    pixel: Array,
+    shapes: list[_Sorted],
     values: Array,
     fields: Array,
     into: overlap.Targets,
 ) -> None:
     """Add footprints band by band: each cell is summed by one thread, in the order of pixels."""
     rows, height = into.weight.shape[0], overlap.BAND_ROWS
-    starts, order = overlap.bands(rings, rows, height)
 
     def band(number: int) -> None:
-        there = order[starts[number] : starts[number + 1]]
-        top = number * height
-        span = (top, min(top + height, rows))
-        overlap.add(rings, pixel, there, span, values, fields, into)
+        span = (number * height, min((number + 1) * height, rows))
+        for rings, pixel, starts, order in shapes:
+            there = order[starts[number] : starts[number + 1]]
+            if there.size:
+                overlap.add(rings, pixel, there, span, values, fields, into)
 
+    fill = np.sum([np.diff(shape.starts) for shape in shapes], axis=0)
     # The fullest first, so that no thread is left with a long one at the end.
-    list(pool.map(band, np.argsort(-np.diff(starts), kind="stable").tolist()))
+    list(pool.map(band, np.argsort(-fill, kind="stable")[: np.count_nonzero(fill)].tolist()))
 
 
 def _columns(fields: Mapping[str, Array], part: slice, length: int) -> Array:

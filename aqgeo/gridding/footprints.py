@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
-from aqgeo.gridding.overlap import compiled
+from aqgeo.gridding.overlap import compiled, extent
 
 Array = NDArray[Any]
 
@@ -95,7 +95,8 @@ class Geographic:
         lon, lat = (np.take_along_axis(a[pixel], order, axis=1) for a in (lon, lat))
         lon = np.unwrap(lon, period=360, axis=1)
         lon -= 360 * np.floor((lon[:, :1] - self.span[0]) / 360)
-        tied = bow_ties(np.column_stack([lon, lon[:, 0] + 360]), np.column_stack([lat, lat[:, 0]]))
+        once = np.column_stack([lon, lon[:, 0] + 360]), np.column_stack([lat, lat[:, 0]])
+        tied = bow_ties(np.stack(once, axis=-1))
         faults[pixel[tied]] = CROSSED
         lon, lat, pixel = lon[~tied], lat[~tied], pixel[~tied]
         copies = math.ceil((self.span[1] - self.span[0]) / 360) + 2
@@ -157,12 +158,12 @@ def _unroll(
         faults[at], turns[at] = unwind(lon[at], lat[at], x)
         if faults[at] or turns[at]:
             continue
-        first = math.ceil((span[0] - x.max()) / 360)
-        last = math.floor((span[1] - x.min()) / 360)
+        west, east = min(x[0], x[1], x[2], x[3]), max(x[0], x[1], x[2], x[3])
+        first = math.ceil((span[0] - east) / 360)
+        last = math.floor((span[1] - west) / 360)
         for copy in range(first, last + 1):
             for k in range(4):
-                there = affine(to_cells, x[k] + 360 * copy, lat[at, k])
-                rings[count, k, 0], rings[count, k, 1] = there
+                rings[count, k] = affine(to_cells, x[k] + 360 * copy, lat[at, k])
             pixel[count] = at
             count += 1
     return count
@@ -176,11 +177,10 @@ def settle(rings: Array, pixel: Array, usable: Array, shape: tuple[int, int], fa
     """
     kept = 0
     for at in range(rings.shape[0]):
-        x, y = rings[at, :, 0], rings[at, :, 1]
-        west, east, north, south = x.min(), x.max(), y.min(), y.max()
+        west, east, north, south = extent(rings[at])
         if east <= 0 or west >= shape[1] or south <= 0 or north >= shape[0]:
             continue
-        fault = _fault(x, y) if rings.shape[1] == 4 else 0
+        fault = _fault(rings[at]) if rings.shape[1] == 4 else 0
         if not usable[pixel[at]]:
             fault = NO_VALUE
         if fault:
@@ -192,52 +192,46 @@ def settle(rings: Array, pixel: Array, usable: Array, shape: tuple[int, int], fa
 
 
 @compiled
-def _fault(x: Array, y: Array) -> int:
+def _fault(ring: Array) -> int:
     """Return what is wrong with a quad, 0 for nothing."""
-    wide, high = x.max() - x.min(), y.max() - y.min()
-    noise = _FLAT * wide * high + _ROUNDED * (np.abs(x).max() * high + np.abs(y).max() * wide)
-    if _crossed(x, y, noise):
+    west, east, north, south = extent(ring)
+    far = max(abs(west), abs(east)) * (south - north) + max(abs(north), abs(south)) * (east - west)
+    noise = _FLAT * (east - west) * (south - north) + _ROUNDED * far
+    if _crossed(ring, noise):
         return CROSSED
-    area = (x[2] - x[0]) * (y[3] - y[1]) - (x[3] - x[1]) * (y[2] - y[0])
+    area = _side(ring, 0, 1, 2, 0.0) + _side(ring, 0, 2, 3, 0.0)
     return NO_AREA if abs(area) / 2 <= noise else 0
 
 
 @compiled
-def bow_ties(x: Array, y: Array) -> Array:
-    """Tell which pixels (n,) have edges that cross, from the path (n, 4 or 5) of their corners."""
-    found = np.empty(x.shape[0], np.bool_)
-    for at in range(x.shape[0]):
-        found[at] = _crossed(x[at], y[at], 0.0)
+def bow_ties(paths: Array) -> Array:
+    """Tell which pixels (n,) have edges that cross, from the paths (n, 4 or 5, 2) of corners.
+
+    A path of five is of a pixel round a pole, whose last corner is the first a turn later.
+    """
+    found = np.empty(paths.shape[0], np.bool_)
+    for at in range(paths.shape[0]):
+        found[at] = _crossed(paths[at], 0.0)
     return found
 
 
 @compiled
-def _crossed(x: Array, y: Array, noise: float) -> bool:
-    """Tell whether opposite edges of a path of corners cross, as those of a bow-tie do.
-
-    Args:
-        x: (4,) for a quad, or (5,) for a path whose last corner is not its first.
-        y: the same.
-        noise: twice an area that rounding may leave.
-    """
-    end = x.size - 1
-    return _meet(x, y, (0, 1, 2, 3), noise) or _meet(x, y, (1, 2, 3, 4 % (end + 1)), noise)
+def _crossed(path: Array, noise: float) -> bool:
+    """Tell whether opposite edges of a pixel cross; areas up to `noise` are none."""
+    last = 4 % path.shape[0]
+    return _meet(path, 0, 1, 2, 3, noise) or _meet(path, 1, 2, 3, last, noise)
 
 
 @compiled
-def _meet(x: Array, y: Array, ends: tuple[int, int, int, int], noise: float) -> bool:
-    """Tell whether the inner parts of two edges, given by their ends, meet in one point."""
-    a, b, c, d = ends
-    one = _side(x, y, (a, b, c), noise) * _side(x, y, (a, b, d), noise)
-    two = _side(x, y, (c, d, a), noise) * _side(x, y, (c, d, b), noise)
-    return one < 0 and two < 0
+def _meet(path: Array, a: int, b: int, c: int, d: int, noise: float) -> bool:
+    """Tell whether the inner parts of the edges a-b and c-d meet in one point."""
+    one = _side(path, a, b, c, noise) * _side(path, a, b, d, noise)
+    return one < 0 and _side(path, c, d, a, noise) * _side(path, c, d, b, noise) < 0
 
 
 @compiled
-def _side(x: Array, y: Array, corners: tuple[int, int, int], noise: float) -> int:
-    """Return on which side, -1 or 1, of the line a-b the corner c lies; 0 on the line."""
-    a, b, c = corners
-    side = (x[b] - x[a]) * (y[c] - y[a]) - (x[c] - x[a]) * (y[b] - y[a])
-    if abs(side) <= noise:
-        return 0
-    return 1 if side > 0 else -1
+def _side(path: Array, a: int, b: int, c: int, noise: float) -> float:
+    """Return twice the area of the triangle a-b-c: its sign tells on which side of a-b c lies."""
+    x, y = path[a]
+    double = (path[b, 0] - x) * (path[c, 1] - y) - (path[c, 0] - x) * (path[b, 1] - y)
+    return 0.0 if abs(double) <= noise else double

@@ -49,6 +49,17 @@ def compiled(function: Function) -> Function:
 
 
 @compiled
+def extent(ring: Array) -> tuple[float, float, float, float]:
+    """Return the least and greatest column and the least and greatest row of a ring (vertex, 2)."""
+    west = east = ring[0, 0]
+    north = south = ring[0, 1]
+    for at in range(1, ring.shape[0]):
+        west, east = min(west, ring[at, 0]), max(east, ring[at, 0])
+        north, south = min(north, ring[at, 1]), max(south, ring[at, 1])
+    return west, east, north, south
+
+
+@compiled
 def bands(rings: Array, rows: int, height: int) -> tuple[Array, Array]:
     """Sort rings by the bands of rows they reach; a ring may reach several.
 
@@ -66,7 +77,7 @@ def bands(rings: Array, rows: int, height: int) -> tuple[Array, Array]:
     last = np.empty(rings.shape[0], np.int32)
     starts = np.zeros(count + 1, np.int64)
     for ring in range(rings.shape[0]):
-        low, high = rings[ring, :, 1].min(), rings[ring, :, 1].max()
+        _, _, low, high = extent(rings[ring])
         first[ring] = max(math.floor(low), 0) // height
         last[ring] = (min(math.ceil(high), rows) - 1) // height
         if math.ceil(high) <= 0:
@@ -107,8 +118,7 @@ def add(
     scratch = np.zeros(1024)
     for ring in order:
         corners = rings[ring]
-        west, east = corners[:, 0].min(), corners[:, 0].max()
-        north, south = corners[:, 1].min(), corners[:, 1].max()
+        west, east, north, south = extent(corners)
         left, right = max(math.floor(west), 0), min(math.ceil(east), into.weight.shape[1])
         top, bottom = max(math.floor(north), rows[0]), min(math.ceil(south), rows[1])
         if left >= right or top >= bottom:
