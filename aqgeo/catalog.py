@@ -64,8 +64,8 @@ class Region:
     """Outline in lon/lat; maps cover its bounding box."""
     grids: Mapping[str, Grid]
     """Grid by product name."""
-    source: str | None = None
-    """Source that is read when none is named."""
+    sources: tuple[str, ...] = ()
+    """Sources that are read when none is named; the first that serves a collection wins."""
 
     def geobox(self, product: str) -> GeoBox:
         """Return where the pixels of a product lie.
@@ -107,13 +107,17 @@ class Source:
     kind: Literal["static", "folder", "stac", "sentinelhub", "openaq", "eea"] = "static"
     """Who answers: a static catalog, a folder of granules, a STAC API, or a service of its own."""
     collections: Mapping[str, str] = field(default_factory=dict)
-    """What it serves: the source's own name by our name of a collection.
+    """What it serves: the source's own name, or several with commas, by our name of a collection.
 
     A static catalog serves what is in it."""
     hosts: tuple[str, ...] = ()
     """Hosts that may be opened: exact names, or `*.` before a domain for all below it."""
     auth: Literal["none", "planetary-computer", "cdse", "s3", "openaq", "sentinelhub"] = "none"
     """How requests are signed; keys come from the environment, `sources/auth.py` says which."""
+
+    def serves(self, collection: str) -> bool:
+        """Tell whether the source has a collection; a static catalog may have any."""
+        return collection in self.collections or not self.collections
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 
 from aqgeo.errors import AqgeoError
+from flows import credentials
 from pipelines import chain, score
 from pipelines.cluster import Cluster
 from pipelines.workspace import Workspace
@@ -24,9 +25,11 @@ def regional_map(
     region: str,
     period: str | None = None,
     products: list[str] | None = None,
-    source: str | None = None,
+    sources: list[str] | None = None,
     archive: str | None = None,
     min_qa: float = 0.75,
+    mixed_versions: bool = False,
+    cache_gib: float = 50.0,
     out: str = "work",
     scheduler: str | None = None,
     workers: int | None = None,
@@ -37,14 +40,18 @@ def regional_map(
         region: name of a region.
         period: span of the maps; the last whole month if None.
         products: names of map products; all if None.
-        source: name of a source; the region's own if None.
-        archive: static STAC catalog to read instead of a source.
+        sources: names of sources, the first that serves a collection is read; the region's own if
+            None.
+        archive: static STAC catalog, or folder of Sentinel-5P granules, to read instead.
         min_qa: bound that qa_value of Sentinel-5P pixels must exceed, 0 to 1.
+        mixed_versions: take Sentinel-5P granules of processor versions that do not match.
+        cache_gib: size that the cache of fetched files may reach.
         out: output folder.
         scheduler: address of a running Dask scheduler; a local cluster if None.
         workers: local Dask workers; one for each core if None.
     """
-    work = Workspace(Path(out).absolute())
+    work = Workspace(Path(out).absolute(), cache_gib=cache_gib)
+    credentials.load()
     span = period or _last_month(datetime.now(UTC))
     with Cluster(scheduler, workers=workers) as cluster:
         futures: dict[str, Any] = {}
@@ -53,9 +60,10 @@ def regional_map(
             region,
             span,
             products=products or (),
-            source=source,
+            sources=sources or (),
             archive=Path(archive).absolute() if archive else None,
             min_qa=min_qa,
+            mixed_versions=mixed_versions,
             cluster=cluster,
         ):
             before = [futures[name] for name in step.needs if name in futures]

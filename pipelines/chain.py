@@ -1,6 +1,6 @@
 """The chain: which stages make which products, and in which order."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from pipelines.simulate import simulate
 from pipelines.validate import validate
 from pipelines.workspace import Workspace
 
+# The source that is made before it is read.
+SIMULATED = "simulated"
 # Stages between ingest and publish, in order, with what each one reads.
 STAGES: dict[str, tuple[Callable[..., Path], tuple[str, ...]]] = {
     "clean": (clean, ("ingest-sentinel-2-l2a",)),
@@ -47,9 +49,10 @@ def steps(
     period: str,
     *,
     products: Iterable[str] = (),
-    source: str | None = None,
+    sources: Sequence[str] = (),
     archive: Path | None = None,
     min_qa: float = MIN_QA,
+    mixed_versions: bool = False,
     cluster: Cluster,
 ) -> list[Step]:
     """Return the steps that make a region's maps, each after those that it needs.
@@ -59,9 +62,11 @@ def steps(
         region: name of a region.
         period: span of the maps.
         products: names of map products; all of the catalog if empty.
-        source: name of a source; the region's own if None. The source `simulated` is made first.
-        archive: static STAC catalog to read instead of a source.
+        sources: names of sources, the first that serves a collection is read; the region's own
+            if empty. The source `simulated` is made first.
+        archive: static STAC catalog, or folder of Sentinel-5P granules, to read instead.
         min_qa: bound that qa_value of Sentinel-5P pixels must exceed, 0 to 1.
+        mixed_versions: take Sentinel-5P granules of processor versions that do not match.
         cluster: where the work runs.
 
     Raises:
@@ -69,28 +74,30 @@ def steps(
         PeriodError: the period is none.
     """
     span = Period.parse(period)
-    catalog = work.archive(region, span, source=source, archive=archive)
     known = work.products()
     wanted = [pick(known, name, "product") for name in (list(products) or known)]
     place = {"work": work, "region": region, "period": period}
     chain: list[Step] = []
     before: tuple[str, ...] = ()
-    simulated = work.simulated_archive(region, span) / "archive" / "catalog.json"
-    if archive is None and catalog == simulated:
+    stages = _needed(product.stage for product in wanted)
+    collections = [name for name in GRIDS if f"ingest-{name}" in stages]
+    read = {
+        work.source(region, span, collection, sources=sources, archive=archive).name
+        for collection in collections
+    }
+    if archive is None and SIMULATED in read:
         chain.append(Step("simulate", simulate, place))
         before = ("simulate",)
-    stages = _needed(product.stage for product in wanted)
-    for collection in GRIDS:
-        if f"ingest-{collection}" in stages:
-            how = {"collection": collection, "archive": catalog, "min_qa": min_qa}
-            how |= {"cluster": cluster}
-            chain.append(Step(f"ingest-{collection}", ingest, {**place, **how}, before))
+    for collection in collections:
+        how: dict[str, Any] = {"collection": collection, "sources": sources, "archive": archive}
+        how |= {"min_qa": min_qa, "mixed_versions": mixed_versions, "cluster": cluster}
+        chain.append(Step(f"ingest-{collection}", ingest, {**place, **how}, before))
     for name, (function, needs) in STAGES.items():
         if name in stages:
             chain.append(Step(name, function, {**place, "cluster": cluster}, needs))
     for product in wanted:
-        how = {**place, "product": product.name}
-        chain.append(Step(f"publish-{product.name}", publish, how, (product.stage,)))
+        named = {**place, "product": product.name}
+        chain.append(Step(f"publish-{product.name}", publish, named, (product.stage,)))
     published = tuple(f"publish-{product.name}" for product in wanted)
     chain.append(Step("validate", validate, place, published))
     if before:  # only a simulated world has a truth to compare with

@@ -52,9 +52,23 @@ Period = Annotated[
     typer.Option("--period", "-p", help="2024, 2024-06, 2024-06-15 or START/END (END excluded)."),
 ]
 Out = Annotated[Path, typer.Option(help="Output folder.")]
-Source = Annotated[str | None, typer.Option(help="Source of catalogs/sources.toml.")]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        help="Source of catalogs/sources.toml; repeat it, the first that serves a collection wins.",
+    ),
+]
 Archive = Annotated[
-    Path | None, typer.Option(help="Static STAC catalog to read instead of a source.")
+    Path | None,
+    typer.Option(help="Static STAC catalog, or folder of Sentinel-5P granules, to read instead."),
+]
+CacheGib = Annotated[
+    float, typer.Option(min=0, help="Size that the cache of fetched files may reach, GiB.")
+]
+MixedVersions = Annotated[
+    bool,
+    typer.Option("--mixed-versions", help="Take Sentinel-5P processor versions that do not match."),
 ]
 Scheduler = Annotated[
     str | None, typer.Option(help="Running Dask scheduler, tcp://...; local workers if left out.")
@@ -79,6 +93,7 @@ MinQa = Annotated[
 ]
 WORK = Path("work")
 MEMORY = "3GiB"
+CACHE_GIB = 50.0
 
 
 @app.callback(invoke_without_command=True)
@@ -184,29 +199,33 @@ def ingest(
     collection: Annotated[
         str, typer.Option(help="stations-no2, sentinel-5p-l2-no2 or sentinel-2-l2a.")
     ],
-    source: Source = None,
+    source: Sources = None,
     archive: Archive = None,
     min_qa: MinQa = 0.75,
+    mixed_versions: MixedVersions = False,
+    cache_gib: CacheGib = CACHE_GIB,
     out: Out = WORK,
     scheduler: Scheduler = None,
     workers: Workers = None,
     memory: Memory = MEMORY,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would be fetched, and its price.")
+    ] = False,
     json_file: Json = None,
 ) -> None:
     """Bring one collection's items onto the region's grid."""
-    from pipelines import ingest
+    from pipelines import ingest, preview
 
+    work = _workspace(out, cache_gib)
+    how: dict[str, Any] = {"collection": collection, "sources": source or (), "archive": archive}
+    how |= {"min_qa": min_qa, "mixed_versions": mixed_versions}
+    if dry_run:
+        told = preview.preview(work, region, period, **how)
+        sys.stderr.write(preview.table(told))
+        _tell([], json_file, {"preview": told})
+        return
     with _cluster(scheduler, workers, memory) as cluster:
-        path = ingest.ingest(
-            _workspace(out),
-            region,
-            period,
-            collection=collection,
-            source=source,
-            archive=archive,
-            min_qa=min_qa,
-            cluster=cluster,
-        )
+        path = ingest.ingest(work, region, period, **how, cluster=cluster)
     _tell([path], json_file)
 
 
@@ -275,9 +294,11 @@ def map_(
     product: Annotated[
         list[str] | None, typer.Option(help="Map product; repeat for several; all if left out.")
     ] = None,
-    source: Source = None,
+    source: Sources = None,
     archive: Archive = None,
     min_qa: MinQa = 0.75,
+    mixed_versions: MixedVersions = False,
+    cache_gib: CacheGib = CACHE_GIB,
     out: Out = WORK,
     scheduler: Scheduler = None,
     workers: Workers = None,
@@ -287,16 +308,17 @@ def map_(
     """Make a region's maps: all stages, from the archive to the report."""
     from pipelines import chain, validate
 
-    work = _workspace(out)
+    work = _workspace(out, cache_gib)
     with _cluster(scheduler, workers, memory) as cluster:
         steps = chain.steps(
             work,
             region,
             period,
             products=product or (),
-            source=source,
+            sources=source or (),
             archive=archive,
             min_qa=min_qa,
+            mixed_versions=mixed_versions,
             cluster=cluster,
         )
         results = chain.run(steps)
@@ -304,10 +326,65 @@ def map_(
     _tell(chain.made(work, results), json_file, {"validation": scores})
 
 
-def _workspace(out: Path) -> "Workspace":
+datasets = typer.Typer(help="Data sets with labels.", no_args_is_help=True)
+cloudsen12 = typer.Typer(
+    help="CloudSEN12: Sentinel-2 patches with cloud labels.", no_args_is_help=True
+)
+app.add_typer(datasets, name="datasets")
+datasets.add_typer(cloudsen12, name="cloudsen12")
+Level = Annotated[str, typer.Option(help="Processing level, L1C or L2A.")]
+
+
+@cloudsen12.command("download")
+def cloudsen12_download(
+    folder: Annotated[Path, typer.Argument(help="Where to; it may hold a part of it already.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many patches.")],
+    split: Annotated[
+        str | None, typer.Option(help="train, validation or test; from all three if left out.")
+    ] = None,
+    label_type: Annotated[str, typer.Option(help="high, scribble or nolabel.")] = "high",
+    level: Level = "L1C",
+    size: Annotated[int, typer.Option(help="Pixels a side, 509 or 2000.")] = 509,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another choice.")] = 0,
+    part: Annotated[
+        list[str] | None, typer.Option(help="Part file of a mirror, URL; repeat it for all.")
+    ] = None,
+    json_file: Json = None,
+) -> None:
+    """Fetch patches of CloudSEN12+; run again, it fetches what is missing."""
+    from pipelines import datasets
+
+    path = datasets.cloudsen12_download(
+        folder,
+        count=count,
+        split=split,
+        label_type=label_type,
+        level=level,
+        size=size,
+        seed=seed,
+        urls=part or (),
+    )
+    _tell([path], json_file, {"manifest": json.loads(path.read_text("utf-8"))})
+
+
+@cloudsen12.command("describe")
+def cloudsen12_describe(
+    folder: Annotated[Path, typer.Argument(help="Folder of TACO part files or of patches.")],
+    level: Level = "L1C",
+    json_file: Json = None,
+) -> None:
+    """Count patches by split, label, class and cover; name places that lie in several splits."""
+    from pipelines import datasets
+
+    told = datasets.cloudsen12_describe(folder, level=level)
+    sys.stderr.write(datasets.table(told))
+    _tell([folder], json_file, {"cloudsen12": told})
+
+
+def _workspace(out: Path, cache_gib: float = CACHE_GIB) -> "Workspace":
     from pipelines.workspace import Workspace
 
-    return Workspace(out.absolute())
+    return Workspace(out.absolute(), cache_gib=cache_gib)
 
 
 def _cluster(scheduler: str | None, workers: int | None, memory: str) -> "Cluster":

@@ -9,7 +9,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TransferSpeedColumn,
+)
 
 from aqgeo.errors import WorkspaceError
 
@@ -140,6 +146,21 @@ def track(items: Iterable[T], label: str, total: int | None = None) -> Iterable[
     """Yield items with a progress bar on stderr; a generator needs its total named."""
     with _progress() as progress:
         yield from progress.track(items, description=label, total=total)
+
+
+@contextmanager
+def download_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function of (bytes done, bytes known of) that moves a progress bar on stderr."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(
+        *columns, TransferSpeedColumn(), console=Console(stderr=True), transient=True
+    ) as progress:
+        task = progress.add_task(label, total=None)
+
+        def report(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total or None)
+
+        yield report
 
 
 def _await_worker(client: "Client", address: str) -> None:

@@ -1,8 +1,9 @@
 """Stage ingest: items of one collection onto the region's grid."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,25 @@ import pystac
 from odc.geo.geobox import GeoBox
 
 from aqgeo import cube
-from aqgeo.catalog import pick
+from aqgeo.catalog import Source, pick
 from aqgeo.errors import AqgeoError, SourceError
 from aqgeo.gridding import binning
 from aqgeo.period import Period
-from aqgeo.sources import s5p, sentinel2, stac, stations
+from aqgeo.sources import s5p, sentinel2, sentinelhub, stac, stac_assets, stations
+from aqgeo.sources.cache import quarantine
+from aqgeo.sources.sentinelhub_plan import Plan
+from pipelines import acquire, columns, rendered
+from pipelines.acquire import BANDS, SENTINEL_2, SENTINEL_5P, STATIONS
 from pipelines.cluster import Cluster, track
 from pipelines.workspace import Build, Workspace, archive_key, file_key
 
-BANDS = ("B02", "B03", "B04", "B08")
+log = logging.getLogger(__name__)
 # Grid of the region that each collection is brought onto; those that are read fastest come first,
 # so that what is missing shows early.
 GRIDS = {
-    "stations-no2": "no2_column",
-    "sentinel-5p-l2-no2": "no2_column",
-    "sentinel-2-l2a": "surface_reflectance",
+    STATIONS: "no2_column",
+    SENTINEL_5P: "no2_column",
+    SENTINEL_2: "surface_reflectance",
 }
 
 
@@ -35,9 +40,10 @@ def ingest(
     period: str,
     *,
     collection: str,
-    source: str | None = None,
+    sources: Sequence[str] = (),
     archive: Path | None = None,
     min_qa: float = s5p.MIN_QA,
+    mixed_versions: bool = False,
     cluster: Cluster,
 ) -> Path:
     """Read a collection's items into a cube or station set and return its folder.
@@ -47,44 +53,82 @@ def ingest(
         region: name of a region.
         period: items must start in it.
         collection: a key of GRIDS.
-        source: name of a source; the region's own if None.
-        archive: static STAC catalog to read instead of a source.
+        sources: names of sources, the first that serves the collection is read; the region's own
+            if empty.
+        archive: static STAC catalog, or folder of Sentinel-5P granules, to read instead.
         min_qa: bound that qa_value of Sentinel-5P pixels must exceed, 0 to 1.
+        mixed_versions: take Sentinel-5P granules of processor versions that do not match.
         cluster: where the work runs.
     """
     span = Period.parse(period)
     where = work.region(region).geobox(pick(GRIDS, collection, "collection"))
-    catalog = work.archive(region, span, source=source, archive=archive)
-    items = stac.search(catalog, collection, where, span, overlap=collection == "stations-no2")
-    files = _files(items, collection)
+    source = work.source(region, span, collection, sources=sources, archive=archive)
+    target = work.stage(region, span, f"ingest-{collection}")
+    if source.kind == "sentinelhub":
+        plan = sentinelhub.plan(source, collection, where, span, bands=BANDS, min_qa=min_qa)
+        return _rendered(work, plan, target, (region, span), cluster)
+    items, notes = acquire.find(source, collection, where, span, mixed_versions=mixed_versions)
     key = {
         "stage": "ingest",
         "collection": collection,
         "period": str(span),
         "grid": repr(where),
-        "min_qa": min_qa if collection == "sentinel-5p-l2-no2" else None,
+        "min_qa": min_qa if collection == SENTINEL_5P else None,
         "items": [_content(item) for item in items],
-        "files": [file_key(path) for path in files],
+        "files": [file_key(path) for path in _files(source, items, collection)],
         "credit": stac.credit(items),
     }
-    target = work.stage(region, span, f"ingest-{collection}")
     with work.build(target, key) as build:
         if build is not None:
             build.provenance |= {
                 "stage": f"ingest-{collection}",
-                "archive": archive_key(catalog),
+                "source": source.name,
+                "archive": archive_key(Path(source.href)) if source.kind == "static" else None,
                 "simulated": any(item.properties.get("aqgeo:simulated") for item in items),
                 "attribution": stac.credit(items),
-                "inputs": [item.id for item in items],
                 "parameters": {},
-                "notes": [],
+                "notes": notes,
             }
-            if collection == "sentinel-2-l2a":
+            place = (region, where, span)
+            items, left_out = acquire.bring(work, source, collection, items, place=place)
+            build.provenance["notes"] += left_out
+            build.provenance["inputs"] = [item.id for item in items]
+            if collection == SENTINEL_2:
                 _reflectance(build, items, where, cluster)
-            elif collection == "sentinel-5p-l2-no2":
-                _columns(build, items, where, span, min_qa=min_qa, cluster=cluster)
+            elif collection == SENTINEL_5P:
+                cache = None if acquire.local(source) else work.cache
+                _columns(build, items, where, span, min_qa=min_qa, cluster=cluster, cache=cache)
             else:
                 _station_set(build, items, where, span)
+    return target
+
+
+def _rendered(
+    work: Workspace,
+    plan: Plan,
+    target: Path,
+    place: tuple[str, Period],
+    cluster: Cluster,
+) -> Path:
+    """Build a result from days that Sentinel Hub renders."""
+    region, span = place
+    key = {"stage": "ingest", "period": str(span), "grid": repr(plan.where), "plan": plan.told()}
+    with work.build(target, key) as build:
+        if build is not None:
+            log.info("Sentinel Hub: about %.1f processing units", plan.units)
+            build.provenance |= {
+                "stage": target.name,
+                "source": plan.source.name,
+                "archive": None,
+                "simulated": False,
+                "attribution": plan.attribution,
+                "notes": [],
+            }
+            folder = work.downloads(plan.source.name, region, span) / plan.collection
+            if plan.collection == SENTINEL_2:
+                rendered.reflectance(build, plan, folder, cluster)
+            else:
+                rendered.column(build, plan, folder, span)
     return target
 
 
@@ -94,16 +138,17 @@ def _content(item: pystac.Item) -> dict[str, Any]:
     return {name: value for name, value in told.items() if name != "links"}
 
 
-def _files(items: list[pystac.Item], collection: str) -> list[Path]:
-    """Return the files that will be read, after a look at each one's header where that is cheap."""
-    if collection == "sentinel-2-l2a":
-        return [
-            sentinel2.check_file(item, key)
-            for item in track(items, "Checking files")
-            for key in sentinel2.assets(item, BANDS).values()
-        ]
-    asset = {"sentinel-5p-l2-no2": "no2", "stations-no2": "hourly"}[collection]
-    return [stac.asset_path(item, asset) for item in items]
+def _files(source: Source, items: list[pystac.Item], collection: str) -> list[Path]:
+    """Return the local files of a source, after a look at each one's header where that is cheap.
+
+    What a remote file holds, its item tells.
+    """
+    if not acquire.local(source):
+        return []
+    keys = [(item, key) for item in items for key in acquire.assets(item, collection)]
+    if collection == SENTINEL_2:
+        return [sentinel2.check_file(item, key) for item, key in track(keys, "Checking files")]
+    return [stac.asset_path(item, key) for item, key in keys]
 
 
 def _reflectance(build: Build, items: list[pystac.Item], where: GeoBox, cluster: Cluster) -> None:
@@ -130,17 +175,28 @@ def _columns(
     *,
     min_qa: float,
     cluster: Cluster,
+    cache: Path | None,
 ) -> None:
-    _refuse_twins(items)
+    """Grid granule after granule; those of the cache that are broken are put aside.
+
+    A user's own broken file stops the run: the user can mend it.
+    """
     notes, used, rebuilt, sums = build.provenance["notes"], [], 0, None
-    task = partial(_granule, where=where, min_qa=min_qa)
-    paths = [stac.asset_path(item, "no2") for item in items]
-    for item, (orbit, told) in zip(items, cluster.map(task, paths, "Sentinel-5P"), strict=True):
+    task = partial(_granule, where=where, min_qa=min_qa, tolerant=cache is not None)
+    paths = [stac.asset_path(item, stac_assets.netcdf_key(item)) for item in items]
+    skipped: Counter[str] = Counter()
+    for item, path, (orbit, told) in zip(
+        items, paths, cluster.map(task, paths, "Sentinel-5P"), strict=True
+    ):
+        skipped.update(told.get("skipped", {}))
         if orbit is None:
+            if cache is not None and "broken" in told:
+                quarantine(cache, path, told["why"])
             notes.append(f"{item.id} left out: {told['why']}")
+            log.warning("%s", notes[-1])
             continue
-        time = np.array([stac.start(item).replace(tzinfo=None)], "datetime64[s]")
-        cube.append(_orbit_cube(orbit, time, where), build.path / "cube.zarr")
+        time = np.datetime64(stac.start(item).replace(tzinfo=None), "s")
+        cube.append(columns.orbit_cube(orbit, time, where), build.path / "cube.zarr")
         sums = orbit if sums is None else sums + orbit
         rebuilt += told["rebuilt"]
         used.append(item.id)
@@ -154,49 +210,38 @@ def _columns(
             f"pixel corners rebuilt from neighbouring centres in {rebuilt} of {len(used)} "
             "granules, since the files carry none"
         )
-    parameters = {"min_qa": min_qa, "weights": "exact area of pixel in cell"}
+    parameters = {
+        "min_qa": min_qa,
+        "weights": "exact area of pixel in cell",
+        "pixels_left_out": [f"{name}: {number}" for name, number in sorted(skipped.items())],
+    }
     build.provenance |= {"inputs": used, "parameters": parameters}
-    cube.write(_mean_cube(sums, span, where), build.path / "composite.zarr")
-
-
-def _refuse_twins(items: list[pystac.Item]) -> None:
-    """Two granules of one orbit would count the same pixels twice."""
-    for one, two in pairwise(items):
-        if stac.start(one) == stac.start(two):
-            raise SourceError(
-                f"{one.id} and {two.id} are of the same orbit: keep the newer one in the archive"
-            )
+    cube.write(columns.mean_cube(sums, span.time, where), build.path / "composite.zarr")
 
 
 def _granule(
-    path: Path, *, where: GeoBox, min_qa: float
+    path: Path, *, where: GeoBox, min_qa: float, tolerant: bool
 ) -> tuple[binning.Sums | None, Mapping[str, Any]]:
-    """Read and grid one granule; without a usable pixel return why."""
-    granule = s5p.read(path, min_qa=min_qa)
+    """Read and grid one granule; without a usable pixel return why.
+
+    A broken file is an error, or told as one where that is tolerated.
+    """
+    try:
+        granule = s5p.read(path, min_qa=min_qa, where=where)
+    except SourceError as err:
+        if not tolerant:
+            raise
+        return None, {"why": str(err), "broken": True}
+    told = {"rebuilt": granule.rebuilt, "skipped": granule.skipped}
+    if not granule.pixels:
+        return None, {**told, "why": "no pixel with a column lies in the region"}
     if not granule.column.size:
         why = f"none of {granule.pixels} pixels has qa_value above {min_qa}"
-        return None, {"why": f"{why} (best {granule.best_qa:.2f})"}
+        return None, {**told, "why": f"{why} (best {granule.best_qa:.2f})"}
     orbit = binning.average(granule.column, granule.lon, granule.lat, where)
     if not orbit.weight.any():
-        return None, {"why": "no usable pixel lies in the region"}
-    return orbit, {"rebuilt": granule.rebuilt}
-
-
-def _orbit_cube(orbit: binning.Sums, time: np.ndarray, where: GeoBox) -> Any:
-    column = cube.values(orbit.mean()[None], s5p.UNIT, long_name="tropospheric NO2 column")
-    weight = cube.values(orbit.weight[None], "1", long_name="share of the cell that pixels cover")
-    return cube.make({"no2_column": column, "weight": weight}, time, where)
-
-
-def _mean_cube(sums: binning.Sums, span: Period, where: GeoBox) -> Any:
-    variables = {
-        "no2_column": cube.values(sums.mean()[None], s5p.UNIT, long_name="mean NO2 column"),
-        "no2_column_sigma": cube.values(
-            sums.standard_error()[None], s5p.UNIT, long_name="standard error of the mean column"
-        ),
-        "valid_count": cube.values(sums.count[None], "1", long_name="orbits with valid pixels"),
-    }
-    return cube.make(variables, span.time, where)
+        return None, {**told, "why": "no usable pixel lies in the region"}
+    return orbit, {**told, "skipped": Counter(granule.skipped) + Counter(orbit.skipped)}
 
 
 def _station_set(build: Build, items: list[pystac.Item], where: GeoBox, span: Period) -> None:

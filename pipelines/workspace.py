@@ -7,9 +7,9 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ class Workspace:
     """Raise Stale instead of making anything."""
     catalogs: Path = CHECKOUT / "catalogs"
     """Folder of the catalogs."""
+    cache_gib: float = 50.0
+    """Size that the cache of fetched files may reach."""
 
     def region(self, name: str) -> catalog.Region:
         """Return a region of the catalog."""
@@ -61,24 +63,47 @@ class Workspace:
         """Return all map products of the catalog."""
         return catalog.products(self.catalogs)
 
-    def archive(
-        self, region: str, period: Period, *, source: str | None, archive: Path | None
-    ) -> Path:
-        """Return the catalog to read: the archive named, or that of a source.
+    def source(
+        self,
+        region: str,
+        period: Period,
+        collection: str,
+        *,
+        sources: Sequence[str] = (),
+        archive: Path | None = None,
+    ) -> catalog.Source:
+        """Return who serves a collection: the archive named, or the first of the sources that does.
+
+        Args:
+            region: name of a region.
+            period: span of a run; both are part of some sources' places.
+            collection: our name of a collection.
+            sources: names of sources; the region's own if empty.
+            archive: static STAC catalog, or folder of Sentinel-5P granules, to read instead.
 
         Raises:
-            CatalogError: neither is named and the region has no source of its own.
+            CatalogError: no source is named, is in the catalog, or serves the collection.
         """
         if archive is not None:
-            return archive
-        name = source or self.region(region).source
-        if name is None:
+            return _archive(archive)
+        names = sources or self.region(region).sources
+        known = catalog.sources(self.catalogs)
+        if not names:
             raise CatalogError(
                 f"region {region!r} has no source of its own: give --archive CATALOG or --source "
-                f"with one of {', '.join(catalog.sources(self.catalogs))}"
+                f"with one of {', '.join(known)}"
             )
-        entry = catalog.pick(catalog.sources(self.catalogs), name, "source")
-        return self.root / entry.href.format(region=region, period=period.slug)
+        for entry in [catalog.pick(known, name, "source") for name in names]:
+            if entry.serves(collection):
+                place = entry.href
+                if "://" not in place:
+                    place = str(self.root / place.format(region=region, period=period.slug))
+                return replace(entry, href=place)
+        serving = [name for name, entry in known.items() if entry.serves(collection)]
+        raise CatalogError(
+            f"no source among {', '.join(names)} serves {collection!r}: add --source with one of "
+            f"{', '.join(serving)}"
+        )
 
     def simulated_archive(self, region: str, period: Period) -> Path:
         """Return the folder of a region's simulated archive and its truth."""
@@ -99,6 +124,15 @@ class Workspace:
             CatalogError: the region is in no catalog.
         """
         return self.root / "stages" / self.region(region).name / period.slug / stage
+
+    @property
+    def cache(self) -> Path:
+        """The folder of files that were fetched, shared by all regions."""
+        return self.root / "cache"
+
+    def downloads(self, source: str, region: str, period: Period) -> Path:
+        """Return the folder of what a service of station data has answered."""
+        return self.root / "downloads" / source / region / period.slug
 
     @property
     def maps(self) -> Path:
@@ -229,6 +263,14 @@ def code_version() -> str:
         for path in sorted((CHECKOUT / folder).rglob("*.py")):
             digest.update(path.read_bytes())
     return f"{aqgeo.__version__}+{digest.hexdigest()[:12]}"
+
+
+def _archive(path: Path) -> catalog.Source:
+    """Return an archive that was named by its path as a source."""
+    folder = path.is_dir() and not (path / "catalog.json").is_file()
+    return catalog.Source(
+        name="archive", title=str(path), href=str(path), kind="folder" if folder else "static"
+    )
 
 
 def _current(target: Path, digest: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 from xml.etree.ElementTree import Element, ParseError
 
-import defusedxml  # type: ignore[import-untyped]
+import defusedxml
 import httpx
 from defusedxml import ElementTree
 

@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-from botocore.auth import S3SigV4Auth  # type: ignore[import-untyped]
-from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
-from botocore.credentials import Credentials  # type: ignore[import-untyped]
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from aqgeo.errors import SourceError
 from aqgeo.sources.answers import Refused

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 from odc.geo.geobox import GeoBox
 
 from aqgeo.catalog import Source

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 from odc.geo.geobox import GeoBox
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 

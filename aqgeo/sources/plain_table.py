@@ -5,8 +5,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from aqgeo.sources import tables
 

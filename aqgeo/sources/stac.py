@@ -76,19 +76,25 @@ def told(boxes: Sequence[outlines.Box]) -> str:
 
 
 def credit(items: Sequence[pystac.Item]) -> str:
-    """Return the line that names where items come from, as their licence asks.
-
-    Copernicus Sentinel data: Commission Delegated Regulation (EU) No 1159/2013, article 8.
-    """
-    years = sorted({start(item).year for item in items})
+    """Return the line that names where items come from, as their licence asks."""
     if any(item.properties.get("aqgeo:simulated") for item in items):
         return "Simulated by aqgeo, not observed"
     if (items[0].collection_id or "").startswith("sentinel-"):
-        span = f"{years[0]}" if len(years) == 1 else f"{years[0]}-{years[-1]}"
-        return f"Contains modified Copernicus Sentinel data {span}"
+        return copernicus([start(item).year for item in items])
     collection = items[0].get_collection()
-    names = [p.name for p in (collection.providers or [])] if collection else []
+    owner = collection if collection else items[0].common_metadata
+    names = [provider.name for provider in owner.providers or []]
     return f"Station data: {', '.join(names) or 'provider not named in the archive'}"
+
+
+def copernicus(years: Sequence[int]) -> str:
+    """Return the credit for Copernicus Sentinel data of some years.
+
+    Commission Delegated Regulation (EU) No 1159/2013, article 8.
+    """
+    first, last = min(years), max(years)
+    span = f"{first}" if first == last else f"{first}-{last}"
+    return f"Contains modified Copernicus Sentinel data {span}"
 
 
 def asset_path(item: pystac.Item, key: str) -> Path:

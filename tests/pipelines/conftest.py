@@ -47,7 +47,7 @@ def catalogs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     grids = content["features"][0]["properties"]["grids"]
     for name, (w, s, e, n) in BOXES.items():
         about = {"title": name.capitalize(), "grids": grids}
-        about |= {"source": "simulated"} if name == "small" else {}
+        about |= {"sources": ["simulated"]} if name == "small" else {}
         ring = [[w, s], [e, s], [e, n], [w, n], [w, s]]
         shape = {"type": "Polygon", "coordinates": [ring]}
         feature = {"type": "Feature", "id": name, "properties": about, "geometry": shape}
