@@ -108,6 +108,10 @@ class Secret:
         """Return three stars."""
         return "Secret(***)"
 
+    def __reduce__(self) -> str:
+        """Refuse to be written or sent."""
+        raise TypeError("a secret is not written down")
+
     def reveal(self) -> str:
         """Return the text."""
         return self._text

@@ -282,7 +282,8 @@ class _Fetch:
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._got: Counter[str] = Counter()
         self._known: Counter[str] = Counter()
-        self._room = self._done = 0
+        self._keys: set[str] = set()
+        self._room = self._done = self._all_got = self._all_known = 0
 
     def run(self, wanted: Sequence[Remote]) -> Fetched:
         remotes: dict[str, Remote] = {}
@@ -291,7 +292,9 @@ class _Fetch:
         found = dict(self._each(self._find, list(remotes.values())))
         missing = [remote for url, remote in remotes.items() if found[url] is None]
         self._known.update({r.url: r.size or 0 for r in missing})
-        self._make_room(self._known.total())
+        self._keys = {key(remote.url) for remote in missing}
+        self._all_known = self._known.total()
+        self._make_room(self._all_known)
         found |= dict(self._each(self._bring, _interleaved(missing)))
         ends = [(url, found[url]) for url in remotes]
         paths = {url: end for url, end in ends if isinstance(end, Path)}
@@ -368,14 +371,26 @@ class _Fetch:
 
     def _make_room(self, needed: int) -> None:
         """Let unused files leave until what is needed fits."""
-        self._room = self._limit - self._store.shrink(self._limit - needed)
+        self._room = self._limit - self._store.shrink(self._limit - needed, self._keys)
+        if self._room < 0:
+            log.warning(
+                "the cache %s holds %d bytes, more than its limit of %d: all are in use",
+                self._store.root,
+                self._limit - self._room,
+                self._limit,
+            )
+            # Looking again after each file would cost more than it may bring.
+            self._room = self._limit // 20
 
     def _tell(self, url: str, part: parts.Part, size: int) -> None:
         if self._stop.is_set():
             raise SourceError("the run was stopped")
         with self._lock:
-            self._got[url], self._known[url] = size, max(part.total or 0, self._known[url], size)
-            self._report(self._got.total(), self._known.total())
+            total = max(part.total or 0, self._known[url], size)
+            self._all_got += size - self._got[url]
+            self._all_known += total - self._known[url]
+            self._got[url], self._known[url] = size, total
+            self._report(self._all_got, self._all_known)
 
 
 def _interleaved(remotes: Sequence[Remote]) -> list[Remote]:
