@@ -13,9 +13,8 @@ BETWEEN = {("sources", "gridding"), ("processing", "models"), ("processing", "gr
 BETWEEN |= {("training", "models"), ("training", "datasets")}
 # Files that the other files of their room may use.
 SHARED = {
-    "sources": {
-        *("stac", "http", "auth", "hosts", "gate", "answers", "cache", "leases", "parts", "unzip"),
-    },
+    "sources": {"stac", "http", "auth", "client", "hosts", "gate", "answers", "unzip"}
+    | {"cache", "checksums", "leases", "parts"},
     "products": {"stac_items"},
     "scoring": {"classes", "fields", "gaps", "matching", "rules"},
     # All but archive, which calls for all of them.

@@ -18,7 +18,7 @@ from botocore.credentials import Credentials  # type: ignore[import-untyped]
 
 from aqgeo.errors import SourceError
 from aqgeo.sources.answers import Refused
-from aqgeo.sources.http import Client, Renewable
+from aqgeo.sources.client import Client, Renewable
 
 # Documentation of the Copernicus Data Space Ecosystem, "Access token" and "S3".
 CDSE_TOKEN_URL = (

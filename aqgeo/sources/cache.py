@@ -17,6 +17,7 @@ import httpx
 
 from aqgeo.errors import SourceError
 from aqgeo.sources import leases
+from aqgeo.sources.checksums import digest_fault, hash_kind
 from aqgeo.sources.hosts import shown
 
 # Parameters that sign a URL and change from day to day: Azure SAS, AWS, CloudFront, Google, tokens.
@@ -24,10 +25,6 @@ SIGNS = re.compile(
     r"(?i)(x-(amz|goog)-.*|awsaccesskeyid|signature|expires|policy|key-pair-id|token|access_token"
     r"|s[tepvriks]|sig|spr|sip|srt|sktid|skoid|ske|skt|sks|skv|sdd|saoid|suoid|scid)"
 )
-
-
-# Multihash codes (multiformats' table, as STAC's file:checksum uses it) with the digest's length.
-HASHES = {"1220": "sha256", "1114": "sha1", "d50110": "md5"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,38 +74,6 @@ def suffix(url: str) -> str:
     return found[0].lower() if found else ""
 
 
-def hash_kind(checksum: str) -> tuple[str, str]:
-    """Return a multihash's code and the name of its digest.
-
-    Raises:
-        SourceError: it is of an unknown kind.
-    """
-    for code, kind in HASHES.items():
-        if re.fullmatch(
-            rf"{code}[0-9a-f]{{{2 * hashlib.new(kind).digest_size}}}", checksum.lower()
-        ):
-            return code, kind
-    raise SourceError(
-        f"the catalog's checksum {checksum[:24]!r} is no multihash of sha2-256, sha1 or md5: "
-        "correct the item or leave it out"
-    )
-
-
-def digest_fault(path: Path, checksum: str | None) -> str | None:
-    """Return what is wrong with a file by its multihash; None if it fits or none is told."""
-    if checksum is None:
-        return None
-    code, kind = hash_kind(checksum)
-    found, told = digest(path, kind), checksum.lower().removeprefix(code)
-    return None if found == told else f"its {kind} is {found[:12]}..., not {told[:12]}..."
-
-
-def digest(path: Path, kind: str = "sha256") -> str:
-    """Return a file's digest in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, kind).hexdigest()
-
-
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a small file aside and rename it."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
@@ -154,10 +119,10 @@ class Cache:
             entry = self._read(self._index(url))
             if entry is None or not self._fits(entry, size, checksum):
                 return None
-            # Written anew, it is the latest one used, and its checksum need not be taken again.
-            write_json(
-                self._index(url), asdict(replace(entry, checksum=checksum or entry.checksum))
-            )
+            os.utime(self._index(url))
+            if checksum not in (None, entry.checksum):
+                # Noted, so that it need not be taken again.
+                write_json(self._index(url), asdict(replace(entry, checksum=checksum)))
             return self._leased(self._place(entry))
 
     def add(self, part: Path, url: str, entry: Entry) -> Path:

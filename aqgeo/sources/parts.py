@@ -14,7 +14,8 @@ import httpx
 
 from aqgeo.errors import SourceError
 from aqgeo.sources.answers import Passing, is_page
-from aqgeo.sources.cache import digest_fault, read_json, write_json
+from aqgeo.sources.cache import read_json, write_json
+from aqgeo.sources.checksums import digest_fault
 from aqgeo.sources.hosts import shown
 
 # First bytes of the formats that are fetched; a file is what it begins with.
