@@ -18,7 +18,7 @@ from botocore.credentials import Credentials
 
 from aqgeo.errors import SourceError
 from aqgeo.sources.answers import Refused
-from aqgeo.sources.http import Client, Renewable
+from aqgeo.sources.client import Client, Renewable
 
 # Documentation of the Copernicus Data Space Ecosystem, "Access token" and "S3".
 CDSE_TOKEN_URL = (
@@ -107,6 +107,10 @@ class Secret:
     def __repr__(self) -> str:
         """Return three stars."""
         return "Secret(***)"
+
+    def __reduce__(self) -> str:
+        """Refuse to be written or sent."""
+        raise TypeError("a secret is not written down")
 
     def reveal(self) -> str:
         """Return the text."""

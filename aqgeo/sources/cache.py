@@ -6,9 +6,9 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,6 +17,7 @@ import httpx
 
 from aqgeo.errors import SourceError
 from aqgeo.sources import leases
+from aqgeo.sources.checksums import digest_fault, hash_kind
 from aqgeo.sources.hosts import shown
 
 # Parameters that sign a URL and change from day to day: Azure SAS, AWS, CloudFront, Google, tokens.
@@ -24,10 +25,6 @@ SIGNS = re.compile(
     r"(?i)(x-(amz|goog)-.*|awsaccesskeyid|signature|expires|policy|key-pair-id|token|access_token"
     r"|s[tepvriks]|sig|spr|sip|srt|sktid|skoid|ske|skt|sks|skv|sdd|saoid|suoid|scid)"
 )
-
-
-# Multihash codes (multiformats' table, as STAC's file:checksum uses it) with the digest's length.
-HASHES = {"1220": "sha256", "1114": "sha1", "d50110": "md5"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,38 +74,6 @@ def suffix(url: str) -> str:
     return found[0].lower() if found else ""
 
 
-def hash_kind(checksum: str) -> tuple[str, str]:
-    """Return a multihash's code and the name of its digest.
-
-    Raises:
-        SourceError: it is of an unknown kind.
-    """
-    for code, kind in HASHES.items():
-        if re.fullmatch(
-            rf"{code}[0-9a-f]{{{2 * hashlib.new(kind).digest_size}}}", checksum.lower()
-        ):
-            return code, kind
-    raise SourceError(
-        f"the catalog's checksum {checksum[:24]!r} is no multihash of sha2-256, sha1 or md5: "
-        "correct the item or leave it out"
-    )
-
-
-def digest_fault(path: Path, checksum: str | None) -> str | None:
-    """Return what is wrong with a file by its multihash; None if it fits or none is told."""
-    if checksum is None:
-        return None
-    code, kind = hash_kind(checksum)
-    found, told = digest(path, kind), checksum.lower().removeprefix(code)
-    return None if found == told else f"its {kind} is {found[:12]}..., not {told[:12]}..."
-
-
-def digest(path: Path, kind: str = "sha256") -> str:
-    """Return a file's digest in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, kind).hexdigest()
-
-
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a small file aside and rename it."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
@@ -117,6 +82,20 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A file that takes room in the cache."""
+
+    path: Path
+    size: int
+    used: float
+    """When it was last used, seconds since 1970."""
+    free: bool
+    """Whether nobody needs it."""
+    notes: list[Path]
+    """Small files that go with it."""
 
 
 class Cache:
@@ -141,6 +120,9 @@ class Cache:
             if entry is None or not self._fits(entry, size, checksum):
                 return None
             os.utime(self._index(url))
+            if checksum not in (None, entry.checksum):
+                # Noted, so that it need not be taken again.
+                write_json(self._index(url), asdict(replace(entry, checksum=checksum)))
             return self._leased(self._place(entry))
 
     def add(self, part: Path, url: str, entry: Entry) -> Path:
@@ -157,19 +139,21 @@ class Cache:
             write_json(self._index(url), asdict(entry))
             return self._leased(place)
 
-    def shrink(self, limit_bytes: int) -> int:
-        """Remove what nobody uses until the limit holds, and return the bytes that remain."""
+    def shrink(self, limit_bytes: int, keep: Collection[str] = ()) -> int:
+        """Remove what nobody uses until the limit holds, and return the bytes that remain.
+
+        Args:
+            limit_bytes: for objects, parts and quarantined files together.
+            keep: keys of the parts that this run will go on with.
+        """
         with self.locked():
-            kept = {p: p.stat().st_size for p in self._objects()}
-            total, leased = sum(kept.values()), leases.taken(self.root)
-            for place, urls in self._by_age().items():
+            stock = sorted(self._stock(keep), key=lambda piece: piece.used)
+            total = sum(piece.size for piece in stock)
+            for piece in stock:
                 if total <= limit_bytes:
                     break
-                if place in kept and place.name not in leased:
-                    for index in urls:
-                        index.unlink(missing_ok=True)
-                    place.unlink(missing_ok=True)
-                    total -= kept[place]
+                if piece.free and _removed(piece):
+                    total -= piece.size
             return total
 
     def banish(self, path: Path, url: str, reason: str) -> Path:
@@ -206,19 +190,25 @@ class Cache:
         leases.take(self.root, place.name)
         return place
 
-    def _objects(self) -> list[Path]:
-        return [p for p in (self.root / "objects").glob("??/*") if p.is_file()]
+    def _stock(self, keep: Collection[str]) -> Iterator[_Piece]:
+        """Yield all that takes room."""
+        index: dict[Path, list[Path]] = {}
+        for path in (self.root / "index").glob("*.json"):
+            if entry := self._read(path):
+                index.setdefault(self._place(entry), []).append(path)
+        leased = leases.taken(self.root)
+        for place in (self.root / "objects").glob("??/*"):
+            by = index.get(place, [])
+            used = max((path.stat().st_mtime for path in by), default=0.0)
+            yield _Piece(place, place.stat().st_size, used, place.name not in leased, by)
+        for path in self._strays():
+            known = path.stat()
+            note = path.with_suffix(".json") if path.suffix == ".part" else path
+            yield _Piece(path, known.st_size, known.st_mtime, path.stem not in keep, [note])
 
-    def _by_age(self) -> dict[Path, list[Path]]:
-        """Return the index files by object, least recently used object first."""
-        found: dict[Path, list[Path]] = {}
-        used = dict.fromkeys(self._objects(), 0.0)
-        for index in (self.root / "index").glob("*.json"):
-            if entry := self._read(index):
-                place = self._place(entry)
-                found.setdefault(place, []).append(index)
-                used[place] = max(used.get(place, 0.0), index.stat().st_mtime)
-        return {place: found.get(place, []) for place in sorted(used, key=lambda p: used[p])}
+    def _strays(self) -> Iterator[Path]:
+        yield from (self.root / "parts").glob("*.part")
+        yield from (p for p in (self.root / "quarantine").iterdir() if p.suffix != ".json")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -266,6 +256,19 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _removed(piece: _Piece) -> bool:
+    """Remove a file with its notes, unless somebody is writing it."""
+    with piece.path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        # The notes first: content without a note is of no harm.
+        for path in (*piece.notes, piece.path):
+            path.unlink(missing_ok=True)
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -14,7 +14,8 @@ import httpx
 
 from aqgeo.errors import SourceError
 from aqgeo.sources.answers import Passing, is_page
-from aqgeo.sources.cache import digest_fault, read_json, write_json
+from aqgeo.sources.cache import read_json, write_json
+from aqgeo.sources.checksums import digest_fault
 from aqgeo.sources.hosts import shown
 
 # First bytes of the formats that are fetched; a file is what it begins with.
@@ -177,15 +178,21 @@ def content_fault(
 def _alone(path: Path, stop: threading.Event) -> Iterator[FileIO]:
     while True:
         with path.open("ab", buffering=0) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Whoever held it may have moved it into the cache meanwhile.
-                if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                    yield file
-                    return
-            except BlockingIOError:
-                if stop.wait(0.05):
-                    raise SourceError(f"{path} is being fetched by another run") from None
+            if _grabbed(file, path):
+                yield file
+                return
+        if stop.wait(0.05):
+            raise SourceError("another run is fetching it")
+
+
+def _grabbed(file: FileIO, path: Path) -> bool:
+    """Whether the lock of a file was free and the file still lies where it was."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Whoever had it may have moved it into the cache.
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _validators(answer: httpx.Response) -> Iterator[str]:

@@ -18,7 +18,8 @@ import pytest
 
 from aqgeo.errors import SourceError
 from aqgeo.sources import parts
-from aqgeo.sources.http import Client, Remote, Renewable, fetch
+from aqgeo.sources.client import Client, Renewable
+from aqgeo.sources.http import Remote, fetch
 from tests.standins.server import Answer, Server
 
 BODY = b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 1000
