@@ -103,7 +103,8 @@ def bring(
         return list(items), []
     if source.kind in TABLES:
         return [_with_table(work, source, items[0], place)], []
-    wanted = {item.id: _remotes(item, collection) for item in items}
+    by_s3 = source.auth == "s3"
+    wanted = {item.id: _remotes(item, collection, by_s3=by_s3) for item in items}
     with download_bar(f"{collection} from {source.name}") as report:
         fetched = http.fetch(
             client(source),
@@ -131,12 +132,12 @@ def bring(
     return whole, notes
 
 
-def _remotes(item: pystac.Item, collection: str) -> dict[str, http.Remote]:
+def _remotes(item: pystac.Item, collection: str, *, by_s3: bool) -> dict[str, http.Remote]:
     """Return what is fetched of an item; its metadata too, which tell the offsets best."""
     keys = assets(item, collection)
     if collection == SENTINEL_2 and (metadata := sentinel2_offset.metadata_key(item)):
         keys.append(metadata)
-    return stac_assets.remotes(item, keys)
+    return stac_assets.remotes(item, keys, by_s3=by_s3)
 
 
 def _whole(

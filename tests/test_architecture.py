@@ -13,8 +13,11 @@ BETWEEN = {("sources", "gridding"), ("processing", "models"), ("processing", "gr
 BETWEEN |= {("training", "models"), ("training", "datasets"), ("datasets", "sources")}
 # Files that the other files of their room may use.
 SHARED = {
-    "sources": {"stac", "outlines", "stations"}
-    | {"http", "auth", "hosts", "gate", "answers", "cache", "leases", "parts", "unzip"},
+    "gridding": {"binning", "counting", "footprints", "overlap", "projected"},
+    "sources": {"stac", "outlines", "tables", "plain_table", "sampling_points"}
+    | {"station_columns", "station_rows"}
+    | {p.stem for p in (ROOT / "aqgeo/sources").glob("*.py") if p.stem.isalpha()}
+    - {"s5p", "sentinel2", "sentinelhub", "stations", "openaq", "eea"},
     # All but what fetches.
     "datasets": {p.stem for p in (ROOT / "aqgeo/datasets").glob("*.py")} - {"cloudsen12_fetch"},
     "products": {"stac_items"},
