@@ -205,10 +205,11 @@ def _hundredths(file: PixelFile, rows: slice) -> np.ndarray:
     """
     kind, scaled = file.stored("qa_value")
     values = file.values("qa_value", rows)
-    if kind == "f" and not scaled:  # which of the two only the whole granule tells
-        raw = not np.nanmax(file.values("qa_value"), initial=0) <= 1
-    else:
-        raw = not scaled
+    raw = not scaled
+    if raw and kind == "f":  # which of the two only the whole granule tells
+        known = file.values("qa_value")
+        known = known[np.isfinite(known)]
+        raw = bool((known > 1).any() and (known == np.rint(known)).all())
     hundredths = np.rint(values if raw else 100 * values)
     least, most = np.nanmin(hundredths, initial=0), np.nanmax(hundredths, initial=0)
     if least < 0 or most > 100:
