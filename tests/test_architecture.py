@@ -13,7 +13,16 @@ BETWEEN = {("sources", "gridding"), ("processing", "models"), ("processing", "gr
 BETWEEN |= {("training", "models"), ("training", "datasets")}
 # Files that the other files of their room may use.
 SHARED = {
-    "sources": {"stac", "http", "auth", "s5p_names", "s5p_links", "s5p_file", "s5p_corners"},
+    "sources": {
+        "stac",
+        "http",
+        "auth",
+        "s5p_names",
+        "s5p_links",
+        "s5p_file",
+        "s5p_corners",
+        "s5p_near",
+    },
     "products": {"stac_items"},
     "scoring": {"classes", "fields", "gaps", "matching", "rules"},
     # All but archive, which calls for all of them.

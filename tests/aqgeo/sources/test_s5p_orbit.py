@@ -139,6 +139,11 @@ def test_no_pixel_near_the_grid_is_lost(name: str, orbit: Path, everything) -> N
     assert near.any() and np.isin(NUMBER[::3, ::2][some][near], numbers(found)).all()
 
 
+def test_a_grid_of_which_a_part_has_no_place_is_read_whole(orbit: Path, everything) -> None:
+    where = GeoBox.from_bbox((-1e8, -1e8, 1e8, 1e8), "EPSG:3035", resolution=1e6)
+    assert s5p.read(orbit, where=where).column.size == everything.column.size
+
+
 def test_counts_are_of_the_pixels_looked_at(orbit: Path) -> None:
     found = s5p.read(orbit, where=SMALL)
     assert found.skipped["qa"] > 0 and found.skipped["fill"] == 0
