@@ -5,14 +5,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 
 from aqgeo.errors import SourceError
-from aqgeo.sources import s5p_corners
+from aqgeo.sources import s5p_corners, s5p_near
 from aqgeo.sources.s5p_file import PixelFile, opened
 
 COLUMN = "nitrogendioxide_tropospheric_column"
@@ -31,8 +29,6 @@ _UNIT = re.compile(
     r"(?P<what>mol|molec|molecules?)\.?\s*"
     r"(?:/\s*(?P<per>c?m)\s*(?:\^|\*\*)?\s*2|(?P<by>c?m)\s*(?:\^|\*\*)?\s*\{?-2\}?)"
 )
-_MARGIN = math.radians(0.5)  # 56 km; a pixel reaches 10 km from its centre
-_LATTICE = 33  # points along a side of the grid
 # Length along the track: 7 km until 2019-08-06, then 5.5 km (sources handbook, section 4).
 _SHORT_SINCE, _LONG_M, _SHORT_M = "2019-08-06", 7000.0, 5500.0
 
@@ -90,7 +86,7 @@ def read(
         raise SourceError(f"a bound of {min_qa} for qa_value is not in 0 to 1: write 0.75 for 75 %")
     with opened(path, (COLUMN, "qa_value", "longitude", "latitude")) as file:
         lon, lat = file.values("longitude"), file.values("latitude")
-        near = np.ones(file.shape, bool) if where is None else _near(lon, lat, where)
+        near = np.ones(file.shape, bool) if where is None else s5p_near.near(lon, lat, where)
         rows = _span(near)
         column, qa = _column(file, rows), _hundredths(file, rows)
         # qa_value is stored in hundredths: compare those, since 0.75 has no exact float.
@@ -101,64 +97,18 @@ def read(
         corners = _rebuilt(file, lon, lat, rows, good) if rebuilt else _given(file, rows, good)
         whole = np.isfinite(corners).all(axis=(0, -1))
         good[good] = whole
-        rated = qa[near[rows] & np.isfinite(column) & np.isfinite(qa)]
+        present = near[rows] & np.isfinite(column)
         return Granule(
             column=column[good],
             lon=corners[0][whole],
             lat=corners[1][whole],
-            pixels=int((near[rows] & np.isfinite(column)).sum()),
-            best_qa=float(rated.max()) / 100 if rated.size else math.nan,
+            pixels=int(present.sum()),
+            best_qa=_best(qa[present]),
             rebuilt=rebuilt,
             rule=f"qa_value > {min_qa:g}, column >= {LEAST:g} {UNIT}",
             skipped={**skipped, "corners": int((~whole).sum())},
             fields={name: _field(file, name, rows, good) for name in fields},
         )
-
-
-def _near(lon: np.ndarray, lat: np.ndarray, where: GeoBox) -> np.ndarray:
-    """Return which pixels (scanline, ground_pixel) may meet a grid; in doubt they do.
-
-    They lie in the smallest cap round the grid's middle and between its southernmost and
-    northernmost point, which holds over the date line and at the poles.
-    """
-    middle, reach, south, north = _cap(where)
-    near = ~((lat < south) | (lat > north))
-    if reach >= math.pi:
-        return near
-    some = near.any(axis=1)
-    x, y = np.radians(lon[some]), np.radians(lat[some])
-    centre_x, centre_y = math.atan2(middle[1], middle[0]), math.asin(middle[2])
-    cosine = np.cos(y) * np.cos(x - centre_x) * math.cos(centre_y) + np.sin(y) * middle[2]
-    near[some] &= ~(cosine < math.cos(reach))
-    return near
-
-
-def _cap(where: GeoBox) -> tuple[list[float], float, float, float]:
-    """Return a cap that holds a grid and a margin, and the grid's latitudes.
-
-    Returns:
-        The cap's middle as unit vector, its radius in radians, lowest and highest latitude in
-        degrees.
-    """
-    rows, cols = where.shape
-    grid: Any = np.meshgrid(np.linspace(0, cols, _LATTICE), np.linspace(0, rows, _LATTICE))
-    transformer = Transformer.from_crs(str(where.crs), "EPSG:4326", always_xy=True)
-    lon, lat = (np.radians(a) for a in transformer.transform(*(where.affine @ grid)))
-    points = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
-    total = points.mean(axis=(0, 1))
-    size = float(np.linalg.norm(total))
-    if not size > 1e-6:  # all round the globe, or points that have no place on it
-        total, size = np.array([0.0, 0.0, 1.0]), 1.0
-    middle = (total / size).tolist()
-    # What lies between the points is nearer to one of them than these are to each other.
-    steps = [points[1:, 1:] - points[:-1, :-1], points[1:, :-1] - points[:-1, 1:]]
-    chord = max(float(np.linalg.norm(step, axis=-1).max()) for step in steps)
-    between = 2 * math.asin(min(chord / 2, 1)) + _MARGIN
-    reach = float(np.arccos(np.clip(points @ middle, -1, 1)).max()) + between
-    if not math.isfinite(reach):
-        return middle, math.pi, -90.0, 90.0
-    south, north = (math.degrees(v) for v in (lat.min() - between, lat.max() + between))
-    return middle, reach, south, north
 
 
 def _span(near: np.ndarray) -> slice:
@@ -174,6 +124,11 @@ def _sift(good: np.ndarray, faults: dict[str, np.ndarray]) -> tuple[np.ndarray, 
         skipped[reason] = int((good & faulty).sum())
         good = good & ~faulty
     return good, skipped
+
+
+def _best(hundredths: np.ndarray) -> float:
+    known = hundredths[np.isfinite(hundredths)]
+    return float(known.max()) / 100 if known.size else math.nan
 
 
 def _column(file: PixelFile, rows: slice) -> np.ndarray:
@@ -205,10 +160,11 @@ def _hundredths(file: PixelFile, rows: slice) -> np.ndarray:
     """
     kind, scaled = file.stored("qa_value")
     values = file.values("qa_value", rows)
-    if kind == "f" and not scaled:  # which of the two only the whole granule tells
-        raw = not np.nanmax(file.values("qa_value"), initial=0) <= 1
-    else:
-        raw = not scaled
+    raw = not scaled
+    if raw and kind == "f":  # which of the two only the whole granule tells
+        known = file.values("qa_value")
+        known = known[np.isfinite(known)]
+        raw = bool((known > 1).any() and (known == np.rint(known)).all())
     hundredths = np.rint(values if raw else 100 * values)
     least, most = np.nanmin(hundredths, initial=0), np.nanmax(hundredths, initial=0)
     if least < 0 or most > 100:

@@ -117,14 +117,11 @@ class PixelFile:
 
     def _number(self, variable: Any, name: str, default: float) -> float:
         """Return a scale or offset, which must be one finite number."""
-        told = getattr(variable, name, default)
-        try:
-            number = float(np.asarray(told).item())
-        except (TypeError, ValueError):
-            number = math.nan
+        told = np.asarray(getattr(variable, name, default))
+        number = float(told.item()) if told.size == 1 and told.dtype.kind in "iuf" else math.nan
         if not math.isfinite(number) or (name == "scale_factor" and number == 0):
             raise SourceError(
-                f"{self.path}: {variable.name} has {name} {told!r}, a number is needed: "
+                f"{self.path}: {variable.name} has {name} {told.tolist()!r}, a number is needed: "
                 "fetch it again"
             )
         return number

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -169,7 +169,16 @@ def _told(item: pystac.Item) -> _Told:
         *(None if mode is None else _RANK.get(mode, 0), collection),
         *(_processor(told), item.common_metadata.created),
     )
-    return _Told(item, stac.start(item), item.common_metadata.end_datetime, mode, orbit, rank)
+    return _Told(item, stac.start(item), _end(item), mode, orbit, rank)
+
+
+def _end(item: pystac.Item) -> datetime | None:
+    """Return an item's last instant, if it is more than its first."""
+    end = item.common_metadata.end_datetime
+    if end is None:
+        return None
+    end = end.astimezone(UTC) if end.tzinfo else end.replace(tzinfo=UTC)
+    return end if end > stac.start(item) else None
 
 
 def _mode(text: Any) -> str | None:

@@ -13,6 +13,7 @@ _VISITOR = ctypes.PYFUNCTYPE(ctypes.c_int, _ID, ctypes.c_char_p, ctypes.c_void_p
 # Numbers of H5Lpublic.h, H5Opublic.h and H5Dpublic.h, HDF5 1.12 and later.
 _NATIVE_ORDER, _BASIC, _VIRTUAL = 2, 1, 3
 _TOKEN, _LINK_TOKEN, _OBJECT_TOKEN = 16, 24, 8  # bytes; place in H5L_info2_t and H5O_info2_t
+_OPEN = {"H5Fopen", "H5Dopen2", "H5Dget_create_plist"}  # return an id
 _ARGUMENTS = {
     "H5Fopen": (ctypes.c_char_p, ctypes.c_uint, _ID),
     "H5Fclose": (_ID,),
@@ -63,8 +64,8 @@ def _library() -> ctypes.PyDLL | None:
         for name, arguments in _ARGUMENTS.items():
             function = getattr(library, name)
             function.argtypes = arguments
-            function.restype = _ID if name in ("H5Fopen", "H5Dopen2") else ctypes.c_int
-        _ID(library.H5open())
+            function.restype = _ID if name in _OPEN else ctypes.c_int
+        library.H5open()
     except (OSError, AttributeError):
         return None
     return library
