@@ -254,6 +254,20 @@ _stage("estimate", "Estimate surface NO2 with its uncertainty and air quality cl
 
 
 @app.command()
+def means(
+    region: Region,
+    period: Period,
+    every: Annotated[str, typer.Option(help="day, week, month or season.")] = "month",
+    out: Out = WORK,
+    json_file: Json = None,
+) -> None:
+    """Average the NO2 column by day, week, month or season, from the orbits that were ingested."""
+    from pipelines import means
+
+    _tell([means.means(_workspace(out), region, period, every=every)], json_file)
+
+
+@app.command()
 def publish(
     region: Region,
     period: Period,

@@ -1,5 +1,6 @@
 """Dask: a local cluster started at first need, or an existing one by its address."""
 
+import asyncio
 import logging
 import os
 import threading
@@ -86,12 +87,16 @@ class Cluster:
         with self.client() as client, _progress() as progress:
             task = progress.add_task(label, total=None)
             future = client.compute(lazy)
+            # The bar only looks on: what it misses of a quick failure must not keep us waiting.
+            bar = Bar([future], client.scheduler.address).listen()
+            looking = asyncio.run_coroutine_threadsafe(bar, client.loop.asyncio_loop)
             try:
-                client.sync(Bar([future], client.scheduler.address).listen)
                 return future.result()
             except BaseException:
                 future.cancel()
                 raise
+            finally:
+                looking.cancel()
 
     def map(self, function: Callable[..., T], items: Iterable[Any], label: str) -> Iterator[T]:
         """Yield function(item) for each item, in order, computed ahead by a few items."""

@@ -157,7 +157,7 @@ def test_sources_are_asked_in_order_and_one_must_serve_the_collection(
     names = ("standin", "simulated")
     assert work.source("small", span, SENTINEL5P, sources=names).name == "standin"
     assert work.source("small", span, SENTINEL2, sources=names).name == "simulated"
-    with pytest.raises(CatalogError, match=r"serves 'sentinel-2-l2a': add --source with one of .*s"):
+    with pytest.raises(CatalogError, match=r"serves 'sentinel-2-l2a': add --source with"):
         work.source("small", span, SENTINEL2, sources=("standin",))
 
 
