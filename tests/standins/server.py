@@ -19,7 +19,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -71,6 +71,11 @@ class Answer:
     """Seconds before anything is sent."""
     ranged: bool = True
     """Whether a Range header is heeded."""
+
+    def __str__(self) -> str:
+        """Name a test's case."""
+        told = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "body"}
+        return " ".join(f"{k}={v}" for k, v in told.items() if v not in (None, {}, 0.0, True))
 
     @classmethod
     def json(cls, content: Any, status: int = 200, **more: Any) -> Self:

@@ -179,6 +179,16 @@ def test_only_files_of_the_cache_can_be_quarantined(server, tmp_path) -> None:
     assert mine.exists()
 
 
+def test_the_part_that_is_wanted_stays_and_is_continued(server: Server, tmp_path: Path) -> None:
+    server.script("/a.nc", Answer(cut=900))
+    wanted = [Remote(server.url("/a.nc"), size=1000)]
+    assert fetch(Client([server.host], attempts=1), wanted, tmp_path).failed
+    get(server, tmp_path, "b")
+    forget(tmp_path)
+    fetch(Client([server.host]), wanted, tmp_path, limit_bytes=1500)
+    assert server.asked("/a.nc")[1].range == "bytes=900-" and held(tmp_path) == "a"
+
+
 def test_old_parts_leave_a_full_cache(server: Server, tmp_path: Path) -> None:
     server.script("/a.nc", Answer(cut=900))
     assert fetch(Client([server.host], attempts=1), [Remote(server.url("/a.nc"))], tmp_path).failed
