@@ -18,9 +18,9 @@ from aqgeo.gridding.projected import Projected
 
 Array = NDArray[Any]
 
-_CHUNK = 16_384
+_CHUNK = 8192
 """Pixels placed by one thread at a time."""
-_BLOCK = 16 * _CHUNK
+_BLOCK = 8 * _CHUNK
 """Pixels whose polygons are in memory at a time: 64 bytes each."""
 
 
@@ -271,7 +271,7 @@ def _sums(into: overlap.Targets, fields: Mapping[str, Array], found: Array) -> S
     return Sums(
         weight=into.weight,
         total=into.total,
-        count=(into.pixels > 0).astype("uint8"),
+        count=(into.pixels > 0).view("uint8"),
         pixels=into.pixels.astype(np.min_scalar_type(int(into.pixels.max(initial=0)))),
         value_square=into.value_square if into.value_square.size else None,
         weight_square=into.weight_square if into.weight_square.size else None,
