@@ -1,7 +1,7 @@
 """Satellite pixels averaged onto a grid by the exact area that they share with each cell."""
 
 import mmap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 _CHUNK = 16_384
 """Pixels placed by one thread at a time."""
-_BLOCK = 16 * _CHUNK
+_BLOCK = 8 * _CHUNK
 """Pixels whose polygons are in memory at a time: 64 bytes each."""
 
 
@@ -34,8 +34,8 @@ class Sums:
     """(y, x) weight x value."""
     count: Array
     """(y, x) orbits that reach the cell; an unsigned integer just wide enough."""
-    pixels: Array
-    """(y, x) pixels that reach the cell; an unsigned integer just wide enough."""
+    pixels: Array | None = None
+    """(y, x) pixels that reach the cell; an unsigned integer just wide enough. None if unknown."""
     square: Array | None = None
     """(y, x) weight x squared orbit mean; None for one orbit, where it is total² / weight."""
     value_square: Array | None = None
@@ -64,10 +64,10 @@ class Sums:
             weight=self.weight + other.weight,
             total=self.total + other.total,
             count=_counts(self.count, other.count),
-            pixels=_counts(self.pixels, other.pixels),
+            pixels=_both(self.pixels, other.pixels, _counts),
             square=self._orbit_square() + other._orbit_square(),
-            value_square=_both(self.value_square, other.value_square),
-            weight_square=_both(self.weight_square, other.weight_square),
+            value_square=_both(self.value_square, other.value_square, np.add),
+            weight_square=_both(self.weight_square, other.weight_square, np.add),
             fields={name: self.fields[name] + other.fields[name] for name in self.fields},
             skipped={n: self.skipped.get(n, 0) + other.skipped.get(n, 0) for n in reasons},
         )
@@ -102,7 +102,7 @@ class Sums:
         """
         if self.value_square is None or self.weight_square is None:
             raise ValueError("these sums hold no squares of pixels: average with scatter=True")
-        several = (self.pixels > 1) & (self.weight**2 > (1 + 1e-9) * self.weight_square)
+        several = self.weight**2 > (1 + 1e-9) * self.weight_square  # by more than rounding
         effective = np.full(self.weight.shape, np.nan)
         np.divide(self.weight**2, self.weight_square, out=effective, where=several)
         return self._error(self.value_square, effective)
@@ -170,7 +170,7 @@ def average(
             placed = list(pool.map(task, range(0, len(block), _CHUNK)))
             found += sum(faults for _, faults in placed)
             shapes = [shape for chunk, _ in placed for shape in chunk]
-            _add(pool, shapes, block, _columns(fields, part, len(block)), into)
+            _add(pool, threads, shapes, block, _columns(fields, part, len(block)), into)
     return _sums(into, fields, found)
 
 
@@ -208,6 +208,7 @@ def _place(
 
 def _add(
     pool: ThreadPoolExecutor,
+    threads: int,
     shapes: list[_Sorted],
     values: Array,
     fields: Array,
@@ -216,16 +217,19 @@ def _add(
     """Add footprints band by band: each cell is summed by one thread, in the order of pixels."""
     rows, height = into.weight.shape[0], overlap.BAND_ROWS
 
-    def band(number: int) -> None:
-        span = (number * height, min((number + 1) * height, rows))
-        for rings, pixel, starts, order in shapes:
-            there = order[starts[number] : starts[number + 1]]
-            if there.size:
-                overlap.add(rings, pixel, there, span, values, fields, into)
-
     fill = np.sum([np.diff(shape.starts) for shape in shapes], axis=0)
     # The fullest first, so that no thread is left with a long one at the end.
-    list(pool.map(band, np.argsort(-fill, kind="stable")[: np.count_nonzero(fill)].tolist()))
+    numbers = iter(np.argsort(-fill, kind="stable")[: np.count_nonzero(fill)].tolist())
+
+    def work(_: int) -> None:
+        for number in numbers:  # threads draw from one iterator: a task a band costs more
+            span = (number * height, min((number + 1) * height, rows))
+            for rings, pixel, starts, order in shapes:
+                there = order[starts[number] : starts[number + 1]]
+                if there.size:
+                    overlap.add(rings, pixel, there, span, values, fields, into)
+
+    list(pool.map(work, range(threads)))
 
 
 def _columns(fields: Mapping[str, Array], part: slice, length: int) -> Array:
@@ -271,7 +275,7 @@ def _sums(into: overlap.Targets, fields: Mapping[str, Array], found: Array) -> S
     return Sums(
         weight=into.weight,
         total=into.total,
-        count=(into.pixels > 0).astype("uint8"),
+        count=(into.pixels > 0).view("uint8"),
         pixels=into.pixels.astype(np.min_scalar_type(int(into.pixels.max(initial=0)))),
         value_square=into.value_square if into.value_square.size else None,
         weight_square=into.weight_square if into.weight_square.size else None,
@@ -283,11 +287,13 @@ def _sums(into: overlap.Targets, fields: Mapping[str, Array], found: Array) -> S
 def _counts(one: Array, two: Array) -> Array:
     """Return the sum of counts in a type that holds it."""
     most = int(one.max(initial=0)) + int(two.max(initial=0))
-    return np.add(one, two, dtype=np.min_scalar_type(most))
+    return np.add(one, two, dtype=np.min_scalar_type(most), casting="unsafe")
 
 
-def _both(one: Array | None, two: Array | None) -> Array | None:
-    return None if one is None or two is None else one + two
+def _both(
+    one: Array | None, two: Array | None, join: Callable[[Array, Array], Array]
+) -> Array | None:
+    return None if one is None or two is None else join(one, two)
 
 
 def _divided(total: Array, weight: Array, empty: float = np.nan) -> Array:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-BAND_ROWS = 32
+BAND_ROWS = 16
 """Rows summed by one thread at a time; bits of a result depend on it, so it is fixed."""
 ROUNDING = 1e-12
 """A smaller part of the lesser of cell and polygon is rounding of coordinates, not overlap."""

@@ -52,7 +52,8 @@ def check(ring: np.ndarray) -> None:
     trifle = min(shapely.Polygon(ring).area, 1)
     np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-9 * trifle)
     # What is dropped as rounding in each of the cells.
-    dropped = 1e-12 * trifle * np.count_nonzero(wanted)
+    wide, high = np.ptp(ring, axis=0)
+    dropped = max(1e-12 * trifle, 1e-15 * min(high, 1) * max(wide, 1)) * np.count_nonzero(wanted)
     assert found.sum() == pytest.approx(wanted.sum(), rel=1e-9, abs=dropped)
 
 
