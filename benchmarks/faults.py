@@ -19,8 +19,9 @@ from odc.geo.geobox import GeoBox
 
 from aqgeo.errors import AqgeoError
 from aqgeo.period import Period
-from aqgeo.sources import s5p, sentinel2_files, sentinel2_metadata, stations, unzip
-from aqgeo.sources.http import Client, Remote, fetch
+from aqgeo.remote import unzip
+from aqgeo.remote.http import Client, Remote, fetch
+from aqgeo.sources import s5p, sentinel2_files, sentinel2_metadata, stations
 from tests.standins.server import Answer, Server, soon
 
 BODY = b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 400

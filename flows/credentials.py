@@ -4,7 +4,7 @@ import os
 
 from prefect.blocks.system import Secret
 
-from aqgeo.sources import auth
+from aqgeo.remote import auth
 
 
 def load() -> None:

@@ -14,10 +14,10 @@ from aqgeo import grid
 from aqgeo.catalog import Source
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
+from aqgeo.remote import auth, http
+from aqgeo.remote.cache import quarantine
 from aqgeo.sources import (
-    auth,
     eea,
-    http,
     openaq,
     s5p_items,
     sentinel2,
@@ -27,7 +27,6 @@ from aqgeo.sources import (
     stac_api,
     stac_assets,
 )
-from aqgeo.sources.cache import quarantine
 from pipelines.cluster import download_bar
 from pipelines.workspace import Workspace
 

@@ -14,7 +14,7 @@ from aqgeo.datasets import cloudsen12, cloudsen12_fetch
 from aqgeo.datasets.cloudsen12_pixels import read_label
 from aqgeo.datasets.cloudsen12_record import CLASSES, MANIFEST, NO_LABEL, Level, Patch
 from aqgeo.errors import SourceError
-from aqgeo.sources.http import Client
+from aqgeo.remote.http import Client
 from pipelines.workspace import lock
 
 log = logging.getLogger(__name__)

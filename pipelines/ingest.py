@@ -16,8 +16,8 @@ from aqgeo.catalog import Source, pick
 from aqgeo.errors import AqgeoError, SourceError
 from aqgeo.gridding import binning
 from aqgeo.period import Period
+from aqgeo.remote.cache import quarantine
 from aqgeo.sources import s5p, sentinel2, sentinelhub, stac, stac_assets, stations
-from aqgeo.sources.cache import quarantine
 from aqgeo.sources.sentinelhub_plan import Plan
 from pipelines import acquire, columns, rendered
 from pipelines.acquire import BANDS, SENTINEL_2, SENTINEL_5P, STATIONS

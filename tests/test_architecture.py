@@ -10,14 +10,14 @@ ROOT = Path(__file__).parents[1]
 CORE = {"errors", "period", "grid", "cube", "patches", "batch", "catalog", "aqi", "scores"}
 # Rooms that may use another room.
 BETWEEN = {("sources", "gridding"), ("processing", "models"), ("processing", "gridding")}
-BETWEEN |= {("training", "models"), ("training", "datasets"), ("datasets", "sources")}
+BETWEEN |= {("training", "models"), ("training", "datasets")}
+BETWEEN |= {("sources", "remote"), ("datasets", "remote"), ("datasets", "sources")}
 # Files that the other files of their room may use.
 SHARED = {
     "gridding": {"binning", "counting", "footprints", "overlap", "projected"},
+    "remote": {p.stem for p in (ROOT / "aqgeo/remote").glob("*.py")} - {"auth", "unzip"},
     "sources": {"stac", "outlines", "tables", "plain_table", "sampling_points"}
-    | {"station_columns", "station_rows"}
-    | {p.stem for p in (ROOT / "aqgeo/sources").glob("*.py") if p.stem.isalpha()}
-    - {"s5p", "sentinel2", "sentinelhub", "stations", "openaq", "eea"},
+    | {"station_columns", "station_rows"},
     # All but what fetches.
     "datasets": {p.stem for p in (ROOT / "aqgeo/datasets").glob("*.py")} - {"cloudsen12_fetch"},
     "products": {"stac_items"},

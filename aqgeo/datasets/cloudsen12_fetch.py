@@ -17,7 +17,7 @@ from aqgeo.datasets.cloudsen12_pixels import places
 from aqgeo.datasets.cloudsen12_record import LabelType, Level, Patch, Size, Split
 from aqgeo.datasets.taco_remote import Part, part, read
 from aqgeo.errors import SourceError
-from aqgeo.sources.http import Client
+from aqgeo.remote.http import Client
 
 # Data set card of CloudSEN12+, version 1.1.2.
 LICENCE = "CC0-1.0"

@@ -10,7 +10,7 @@ import httpx
 
 from aqgeo.datasets import disk, taco
 from aqgeo.errors import SourceError
-from aqgeo.sources.http import Client
+from aqgeo.remote.http import Client
 
 # Bytes of one request: an answer is held in memory.
 _STEP = 32 * 2**20

@@ -17,11 +17,12 @@ from odc.geo.geobox import GeoBox
 from aqgeo.catalog import Source
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
-from aqgeo.sources import auth, http, plain_table, sampling_points, station_rows, tables
-from aqgeo.sources.cache import quarantine
+from aqgeo.remote import auth, http
+from aqgeo.remote.cache import quarantine
+from aqgeo.remote.unzip import unzip
+from aqgeo.sources import plain_table, sampling_points, station_rows, tables
 from aqgeo.sources.sampling_points import Point
 from aqgeo.sources.station_rows import Scope
-from aqgeo.sources.unzip import unzip
 
 Report = Callable[[int, int], None]
 

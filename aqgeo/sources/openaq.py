@@ -16,8 +16,9 @@ from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from aqgeo.catalog import Source
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
-from aqgeo.sources import auth, http, plain_table, tables
-from aqgeo.sources.cache import write_json
+from aqgeo.remote import auth, http
+from aqgeo.remote.cache import write_json
+from aqgeo.sources import plain_table, tables
 from aqgeo.sources.station_rows import Scope
 
 T = TypeVar("T")

@@ -18,8 +18,8 @@ from sentinelhub.download.session import SentinelHubSession
 from sentinelhub.exceptions import DownloadFailedException
 
 from aqgeo.errors import SourceError
-from aqgeo.sources import auth
-from aqgeo.sources.hosts import Hosts
+from aqgeo.remote import auth
+from aqgeo.remote.hosts import Hosts
 from aqgeo.sources.sentinelhub_line import MOST_JSON_BYTES, Line, Patience, host, refusal
 
 # Where the two services hand out tokens (their documentation, chapter Authentication).

@@ -11,7 +11,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from aqgeo.errors import SourceError
-from aqgeo.sources.hosts import Hosts
+from aqgeo.remote.hosts import Hosts
 
 # Room for a reply that is no image.
 MOST_JSON_BYTES = 2**26

@@ -15,8 +15,8 @@ from pystac_client import ItemSearch
 from aqgeo.catalog import Source
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
+from aqgeo.remote.http import Client
 from aqgeo.sources import outlines, stac, stac_assets, stac_pages
-from aqgeo.sources.http import Client
 
 # Services filter by an item's middle, ours is its start: an orbit lasts 101 minutes.
 _MARGIN = timedelta(hours=2)

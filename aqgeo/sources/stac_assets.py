@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 import pystac
 
 from aqgeo.errors import SourceError
-from aqgeo.sources.http import Remote
+from aqgeo.remote.http import Remote
 
 _SCHEMES = ("https", "http", "s3")
 # What the first bytes of a file must show, by media type or suffix.

@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 from pystac_client import ConformanceClasses
 
 from aqgeo.errors import SourceError
-from aqgeo.sources.http import Client
+from aqgeo.remote.http import Client
 
 # Items a page; larger pages of Sentinel-2 exceed what some services can answer (they reply 500).
 LIMIT, LEAST_LIMIT = 100, 12

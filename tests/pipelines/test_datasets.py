@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aqgeo.errors import SourceError
-from aqgeo.sources.http import Client
+from aqgeo.remote.http import Client
 from pipelines import datasets
 from tests.standins import cloudsen12 as standin
 from tests.standins.server import Answer, Server

@@ -15,7 +15,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from aqgeo.catalog import Source
-from aqgeo.sources.http import Client
+from aqgeo.remote.http import Client
 from tests.standins.server import Answer, Seen, Server
 
 PLAIN = ("https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search")

@@ -17,7 +17,7 @@ from aqgeo.datasets import cloudsen12
 from aqgeo.datasets import cloudsen12_fetch as fetch
 from aqgeo.datasets import cloudsen12_pixels as pixels
 from aqgeo.errors import SourceError
-from aqgeo.sources.http import Client
+from aqgeo.remote.http import Client
 from tests.standins import cloudsen12 as standin
 from tests.standins.server import Answer, Server
 
@@ -262,7 +262,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from aqgeo.datasets import cloudsen12_fetch as fetch
-from aqgeo.sources.http import Client
+from aqgeo.remote.http import Client
 host, folder, *urls = sys.argv[1:]
 fetch.download(Client([host]), urls, Path(folder), fetch.Choice(8))
 """

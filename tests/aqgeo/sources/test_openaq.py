@@ -14,7 +14,8 @@ from odc.geo.geobox import GeoBox
 from aqgeo.catalog import Source
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
-from aqgeo.sources import auth, http, openaq, stations
+from aqgeo.remote import auth, http
+from aqgeo.sources import openaq, stations
 from tests.standins.server import Answer, Server
 from tests.standins.stations import KEY, OpenAQ, Station, openaq_hours
 

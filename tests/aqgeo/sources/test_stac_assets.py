@@ -13,7 +13,8 @@ from odc.geo.geobox import GeoBox
 
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
-from aqgeo.sources import http, sentinel2, stac_api, stac_assets
+from aqgeo.remote import http
+from aqgeo.sources import sentinel2, stac_api, stac_assets
 from tests.standins.server import Server
 from tests.standins.stac_api import StacApi
 

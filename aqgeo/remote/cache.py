@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 
 from aqgeo.errors import SourceError
-from aqgeo.sources import leases
-from aqgeo.sources.checksums import digest_fault, hash_kind
-from aqgeo.sources.hosts import shown
+from aqgeo.remote import leases
+from aqgeo.remote.checksums import digest_fault, hash_kind
+from aqgeo.remote.hosts import shown
 
 # Parameters that sign a URL and change from day to day: Azure SAS, AWS, CloudFront, Google, tokens.
 SIGNS = re.compile(

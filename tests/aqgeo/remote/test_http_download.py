@@ -18,9 +18,9 @@ import httpx
 import pytest
 
 from aqgeo.errors import SourceError
-from aqgeo.sources import parts
-from aqgeo.sources.client import Client, Renewable
-from aqgeo.sources.http import Remote, fetch
+from aqgeo.remote import parts
+from aqgeo.remote.client import Client, Renewable
+from aqgeo.remote.http import Remote, fetch
 from tests.standins.server import Answer, Server
 
 BODY = b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 1000
@@ -319,7 +319,7 @@ def test_a_part_that_was_moved_while_its_lock_was_awaited_is_let_go(tmp_path) ->
 RUN = """
 import sys
 from pathlib import Path
-from aqgeo.sources.http import Client, Remote, fetch
+from aqgeo.remote.http import Client, Remote, fetch
 host, cache, many = sys.argv[1:]
 wanted = [Remote(f"http://{host}/{n}.nc", "netcdf") for n in range(int(many))]
 done = fetch(Client([host], per_host=8, wait_s=0.01), wanted, Path(cache))

@@ -17,8 +17,8 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 from aqgeo.errors import SourceError
-from aqgeo.sources import auth
-from aqgeo.sources.http import Client, Remote, fetch
+from aqgeo.remote import auth
+from aqgeo.remote.http import Client, Remote, fetch
 from tests.standins.server import Answer, Seen, Server
 
 PASSWORD = "pass-word-of-the-account"

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from aqgeo.errors import SourceError
-from aqgeo.sources import answers
-from aqgeo.sources.client import Client, Renewable
-from aqgeo.sources.hosts import Hosts
+from aqgeo.remote import answers
+from aqgeo.remote.client import Client, Renewable
+from aqgeo.remote.hosts import Hosts
 from tests.standins.server import Answer, Server, soon
 
 TOKEN = "a-very-secret-token-0123456789"
@@ -297,7 +297,7 @@ def test_requests_in_flight_to_one_host_are_capped_over_all_threads(server: Serv
 
 
 def test_an_answer_larger_than_the_bound_is_refused(server: Server, monkeypatch) -> None:
-    monkeypatch.setattr("aqgeo.sources.client.LARGEST_ANSWER", 2**20)
+    monkeypatch.setattr("aqgeo.remote.client.LARGEST_ANSWER", 2**20)
     packed = gzip.compress(bytes(2**24))
     server.routes["/bomb"] = lambda _: Answer(200, packed, {"Content-Encoding": "gzip"})
     assert "more than 1 MiB" in refusal(client(server), server.url("/bomb"))

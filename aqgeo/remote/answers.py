@@ -14,7 +14,7 @@ import httpx
 from defusedxml import ElementTree
 
 from aqgeo.errors import SourceError
-from aqgeo.sources.hosts import shown
+from aqgeo.remote.hosts import shown
 
 # Statuses that may be gone on the next try (RFC 9110; 429 is RFC 6585).
 PASSING = {408, 429, 500, 502, 503, 504}

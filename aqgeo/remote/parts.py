@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 
 from aqgeo.errors import SourceError
-from aqgeo.sources.answers import Passing, is_page
-from aqgeo.sources.cache import read_json, write_json
-from aqgeo.sources.checksums import digest_fault
-from aqgeo.sources.hosts import shown
+from aqgeo.remote.answers import Passing, is_page
+from aqgeo.remote.cache import read_json, write_json
+from aqgeo.remote.checksums import digest_fault
+from aqgeo.remote.hosts import shown
 
 # First bytes of the formats that are fetched; a file is what it begins with.
 HDF5 = (b"\x89HDF\r\n\x1a\n",)

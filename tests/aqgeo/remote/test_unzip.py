@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aqgeo.errors import SourceError
-from aqgeo.sources.unzip import unzip
+from aqgeo.remote.unzip import unzip
 
 
 def packed(path: Path, members: dict[str, bytes]) -> Path:

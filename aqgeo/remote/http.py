@@ -13,11 +13,11 @@ from pathlib import Path
 import httpx
 
 from aqgeo.errors import SourceError
-from aqgeo.sources import parts
-from aqgeo.sources.cache import Cache, Entry, key, suffix
-from aqgeo.sources.checksums import digest
-from aqgeo.sources.client import Client
-from aqgeo.sources.hosts import shown
+from aqgeo.remote import parts
+from aqgeo.remote.cache import Cache, Entry, key, suffix
+from aqgeo.remote.checksums import digest
+from aqgeo.remote.client import Client
+from aqgeo.remote.hosts import shown
 
 __all__ = ["Client", "Fetched", "Remote", "fetch"]
 log = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import httpx
 
 from aqgeo.errors import SourceError
-from aqgeo.sources.answers import Passing, broken, fault
-from aqgeo.sources.gate import Gate
-from aqgeo.sources.hosts import Hosts, shown
+from aqgeo.remote.answers import Passing, broken, fault
+from aqgeo.remote.gate import Gate
+from aqgeo.remote.hosts import Hosts, shown
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

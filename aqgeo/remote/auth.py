@@ -17,8 +17,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from aqgeo.errors import SourceError
-from aqgeo.sources.answers import Refused
-from aqgeo.sources.client import Client, Renewable
+from aqgeo.remote.answers import Refused
+from aqgeo.remote.client import Client, Renewable
 
 # Documentation of the Copernicus Data Space Ecosystem, "Access token" and "S3".
 CDSE_TOKEN_URL = (

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from aqgeo.errors import SourceError
-from aqgeo.sources.cache import key, quarantine, release
-from aqgeo.sources.http import Client, Fetched, Remote, fetch
+from aqgeo.remote.cache import key, quarantine, release
+from aqgeo.remote.http import Client, Fetched, Remote, fetch
 from tests.standins.server import Answer, Server
 
 FILES = {f"/{name}.nc": name.encode() * 1000 for name in "abcdef"}
@@ -130,7 +130,7 @@ def test_what_this_process_was_given_stays_above_the_limit_with_a_warning(
 RUN = """
 import sys
 from pathlib import Path
-from aqgeo.sources.http import Client, Remote, fetch
+from aqgeo.remote.http import Client, Remote, fetch
 fetch(Client([sys.argv[1]]), [Remote(f"http://{sys.argv[1]}/a.nc")], Path(sys.argv[2]))
 print("done", flush=True)
 sys.stdin.read()

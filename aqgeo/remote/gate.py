@@ -10,7 +10,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from aqgeo.sources.hosts import Hosts
+from aqgeo.remote.hosts import Hosts
 
 # Slower than this is given up: a granule of 500 MB would take almost a week.
 SLOWEST_BYTES_PER_S = 1024

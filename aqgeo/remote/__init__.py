@@ -1,0 +1,1 @@
+"""Remote services: requests, downloads, keys, all under one set of rules."""
