@@ -1,6 +1,5 @@
 """Satellite pixels averaged onto a grid by the exact area that they share with each cell."""
 
-import mmap
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -33,9 +32,9 @@ class Sums:
     total: Array
     """(y, x) weight x value."""
     count: Array
-    """(y, x) orbits that reach the cell; an unsigned integer just wide enough."""
+    """(y, x) orbits that reach the cell; an unsigned integer wide enough."""
     pixels: Array | None = None
-    """(y, x) pixels that reach the cell; an unsigned integer just wide enough. None if unknown."""
+    """(y, x) pixels that reach the cell; an unsigned integer wide enough. None if unknown."""
     square: Array | None = None
     """(y, x) weight x squared orbit mean; None for one orbit, where it is total² / weight."""
     value_square: Array | None = None
@@ -216,7 +215,6 @@ def _add(
 ) -> None:
     """Add footprints band by band: each cell is summed by one thread, in the order of pixels."""
     rows, height = into.weight.shape[0], overlap.BAND_ROWS
-
     fill = np.sum([np.diff(shape.starts) for shape in shapes], axis=0)
     # The fullest first, so that no thread is left with a long one at the end.
     numbers = iter(np.argsort(-fill, kind="stable")[: np.count_nonzero(fill)].tolist())
@@ -243,25 +241,13 @@ def _columns(fields: Mapping[str, Array], part: slice, length: int) -> Array:
 def _targets(shape: tuple[int, int], fields: int, scatter: bool) -> overlap.Targets:
     squares = shape if scatter else (0, 0)
     return overlap.Targets(
-        weight=_zeros(shape),
-        total=_zeros(shape),
-        pixels=_zeros(shape, "uint32"),
-        fields=_zeros((*shape, fields)),
-        value_square=_zeros(squares),
-        weight_square=_zeros(squares),
+        weight=np.zeros(shape),
+        total=np.zeros(shape),
+        pixels=np.zeros(shape, "uint32"),
+        fields=np.zeros((*shape, fields)),
+        value_square=np.zeros(squares),
+        weight_square=np.zeros(squares),
     )
-
-
-def _zeros(shape: tuple[int, ...], dtype: str = "float64") -> Array:
-    """Return zeros that take memory page by page, where they are first written.
-
-    An orbit crosses a small part of a globe, but NumPy asks for pages of 2 MB, so that nearly all
-    of an array is written.
-    """
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    if not size:
-        return np.zeros(shape, dtype)
-    return np.frombuffer(mmap.mmap(-1, size), dtype).reshape(shape)
 
 
 def _sums(into: overlap.Targets, fields: Mapping[str, Array], found: Array) -> Sums:
@@ -276,7 +262,7 @@ def _sums(into: overlap.Targets, fields: Mapping[str, Array], found: Array) -> S
         weight=into.weight,
         total=into.total,
         count=(into.pixels > 0).view("uint8"),
-        pixels=into.pixels.astype(np.min_scalar_type(int(into.pixels.max(initial=0)))),
+        pixels=into.pixels,
         value_square=into.value_square if into.value_square.size else None,
         weight_square=into.weight_square if into.weight_square.size else None,
         fields=split,
