@@ -14,7 +14,7 @@ BETWEEN |= {("training", "models"), ("training", "datasets")}
 BETWEEN |= {("sources", "remote"), ("datasets", "remote"), ("datasets", "sources")}
 # Files that the other files of their room may use.
 SHARED = {
-    "gridding": {"binning", "counting", "footprints", "overlap", "projected"},
+    "gridding": {"binning", "footprints", "overlap", "projected"},
     "remote": {p.stem for p in (ROOT / "aqgeo/remote").glob("*.py")} - {"auth", "unzip"},
     "sources": {"stac", "outlines", "tables", "plain_table", "sampling_points"}
     | {"station_columns", "station_rows"},

@@ -16,6 +16,8 @@ CONDA_NAMES = {"torch": "pytorch"}
 AHEAD = {"torch"}
 # Not on conda-forge: pip brings it with this project.
 PIP_ONLY = {"tacoreader"}
+# Peers of benchmarks that run under Debian's own Python.
+SYSTEM = {"harp"}
 # pandas writes Parquet with pyarrow and xarray Zarr with zarr; Prefect breaks on newer fastapi.
 BY_NAME = {"pyarrow", "fastapi", "zarr"}
 
@@ -58,7 +60,7 @@ def test_every_import_is_a_requirement_and_every_requirement_is_imported() -> No
                 elif isinstance(node, ast.ImportFrom) and node.module:
                     imported.add(node.module.partition(".")[0])
     own = {"aqgeo", "pipelines", "flows", "tests", "benchmarks"}
-    foreign = imported - own - sys.stdlib_module_names - {"conftest"}
+    foreign = imported - own - sys.stdlib_module_names - {"conftest"} - SYSTEM
     found = packages_distributions()
     # A namespace such as `odc` belongs to several packages.
     owners = {name: {owner.lower() for owner in found[name]} for name in foreign}
