@@ -163,7 +163,8 @@ def _whole(
                 sentinel2.check_file(local_item, key)
             except SourceError as err:
                 quarantine(cache, paths[key], str(err))
-                raise
+                # What is published tells no places of this machine.
+                raise SourceError(str(err).replace(str(paths[key]), f"its {key!r}")) from err
     return local_item
 
 

@@ -208,6 +208,13 @@ def ingest(
     scheduler: Scheduler = None,
     workers: Workers = None,
     memory: Memory = MEMORY,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Further Sentinel-5P variable to average with the same weights, such as "
+            "averaging_kernel_troposphere or surface_pressure; repeat for several."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell what would be fetched, and its price.")
     ] = False,
@@ -225,7 +232,7 @@ def ingest(
         _tell([], json_file, {"preview": told})
         return
     with _cluster(scheduler, workers, memory) as cluster:
-        path = ingest.ingest(work, region, period, **how, cluster=cluster)
+        path = ingest.ingest(work, region, period, **how, fields=field or (), cluster=cluster)
     _tell([path], json_file)
 
 

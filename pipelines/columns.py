@@ -1,5 +1,7 @@
 """Cubes of NO2 columns made from sums over orbits."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
@@ -14,6 +16,24 @@ def orbit_cube(orbit: binning.Sums, time: np.datetime64, where: GeoBox) -> xr.Da
     column = cube.values(orbit.mean()[None], UNIT, long_name="tropospheric NO2 column")
     weight = cube.values(orbit.weight[None], "1", long_name="share of the cell that pixels cover")
     return cube.make({"no2_column": column, "weight": weight}, np.array([time]), where)
+
+
+def field_cube(
+    sums: binning.Sums, units: Mapping[str, str], time: np.ndarray, where: GeoBox
+) -> xr.Dataset:
+    """Return the means of further fields, with the weights of the column.
+
+    A field of layers has the dims (time, band, y, x), the layers in the order of the product.
+    """
+    found = {}
+    for name, unit in units.items():
+        mean = sums.mean(name).astype("float32")
+        if mean.ndim == 2:
+            found[name] = cube.values(mean[None], unit)
+        else:
+            layers = np.moveaxis(mean, -1, 0)[None]
+            found[name] = xr.Variable(("time", "band", "y", "x"), layers, {"units": unit})
+    return cube.make(found, time, where)
 
 
 def mean_cube(sums: binning.Sums, time: np.ndarray, where: GeoBox) -> xr.Dataset:

@@ -44,6 +44,7 @@ def ingest(
     archive: Path | None = None,
     min_qa: float = s5p.MIN_QA,
     mixed_versions: bool = False,
+    fields: Sequence[str] = (),
     cluster: Cluster,
 ) -> Path:
     """Read a collection's items into a cube or station set and return its folder.
@@ -58,6 +59,8 @@ def ingest(
         archive: static STAC catalog, or folder of Sentinel-5P granules, to read instead.
         min_qa: bound that qa_value of Sentinel-5P pixels must exceed, 0 to 1.
         mixed_versions: take Sentinel-5P granules of processor versions that do not match.
+        fields: further variables of Sentinel-5P, such as `averaging_kernel_troposphere`; their
+            means, with the weights of the column, are kept in `fields.zarr`.
         cluster: where the work runs.
     """
     span = Period.parse(period)
@@ -74,6 +77,7 @@ def ingest(
         "period": str(span),
         "grid": repr(where),
         "min_qa": min_qa if collection == SENTINEL_5P else None,
+        "fields": sorted(set(fields)),
         "items": [_content(item) for item in items],
         "files": [file_key(path) for path in _files(source, items, collection)],
         "credit": stac.credit(items),
@@ -97,7 +101,14 @@ def ingest(
                 _reflectance(build, items, where, cluster)
             elif collection == SENTINEL_5P:
                 cache = None if acquire.local(source) else work.cache
-                _columns(build, items, where, span, min_qa=min_qa, cluster=cluster, cache=cache)
+                task = partial(
+                    _granule,
+                    where=where,
+                    min_qa=min_qa,
+                    fields=sorted(set(fields)),
+                    tolerant=cache is not None,
+                )
+                _columns(build, items, (where, span), task, cluster=cluster, cache=cache)
             else:
                 _station_set(build, items, where, span)
     return target
@@ -170,10 +181,9 @@ def _reflectance(build: Build, items: list[pystac.Item], where: GeoBox, cluster:
 def _columns(
     build: Build,
     items: list[pystac.Item],
-    where: GeoBox,
-    span: Period,
+    place: tuple[GeoBox, Period],
+    task: Callable[[Path], tuple[binning.Sums | None, Mapping[str, Any]]],
     *,
-    min_qa: float,
     cluster: Cluster,
     cache: Path | None,
 ) -> None:
@@ -181,8 +191,8 @@ def _columns(
 
     A user's own broken file stops the run: the user can mend it.
     """
-    notes, used, rebuilt, sums = build.provenance["notes"], [], 0, None
-    task = partial(_granule, where=where, min_qa=min_qa, tolerant=cache is not None)
+    (where, span), notes = place, build.provenance["notes"]
+    used, sums, about = [], None, list[Mapping[str, Any]]()
     paths = [stac.asset_path(item, stac_assets.netcdf_key(item)) for item in items]
     skipped: Counter[str] = Counter()
     for item, path, (orbit, told) in zip(
@@ -198,50 +208,56 @@ def _columns(
         time = np.datetime64(stac.start(item).replace(tzinfo=None), "s")
         cube.append(columns.orbit_cube(orbit, time, where), build.path / "cube.zarr")
         sums = orbit if sums is None else sums + orbit
-        rebuilt += told["rebuilt"]
+        about.append(told)
         used.append(item.id)
     if sums is None:
         raise SourceError(
-            f"none of {len(items)} Sentinel-5P granules has a usable pixel in the region with "
-            f"qa_value above {min_qa}; the first: {notes[0]}"
+            f"none of {len(items)} Sentinel-5P granules has a usable pixel in the region; "
+            f"the last: {notes[-1]}"
         )
+    rebuilt = sum(told["rebuilt"] for told in about)
     if rebuilt:
         notes.append(
             f"pixel corners rebuilt from neighbouring centres in {rebuilt} of {len(used)} "
             "granules, since the files carry none"
         )
     parameters = {
-        "min_qa": min_qa,
+        "pixels": about[-1]["rule"],
         "weights": "exact area of pixel in cell",
         "pixels_left_out": [f"{name}: {number}" for name, number in sorted(skipped.items())],
     }
     build.provenance |= {"inputs": used, "parameters": parameters}
     cube.write(columns.mean_cube(sums, span.time, where), build.path / "composite.zarr")
+    if sums.fields:
+        means = columns.field_cube(sums, about[-1]["units"], span.time, where)
+        cube.write(means, build.path / "fields.zarr")
 
 
 def _granule(
-    path: Path, *, where: GeoBox, min_qa: float, tolerant: bool
+    path: Path, *, where: GeoBox, min_qa: float, fields: Sequence[str], tolerant: bool
 ) -> tuple[binning.Sums | None, Mapping[str, Any]]:
     """Read and grid one granule; without a usable pixel return why.
 
     A broken file is an error, or told as one where that is tolerated.
     """
     try:
-        granule = s5p.read(path, min_qa=min_qa, where=where)
+        granule = s5p.read(path, min_qa=min_qa, where=where, fields=fields)
     except SourceError as err:
         if not tolerant:
             raise
-        return None, {"why": str(err), "broken": True}
-    told = {"rebuilt": granule.rebuilt, "skipped": granule.skipped}
+        # What is published tells no places of this machine.
+        return None, {"why": str(err).replace(str(path), "its file"), "broken": True}
+    told = {"rebuilt": granule.rebuilt, "skipped": granule.skipped, "rule": granule.rule}
     if not granule.pixels:
         return None, {**told, "why": "no pixel with a column lies in the region"}
     if not granule.column.size:
         why = f"none of {granule.pixels} pixels has qa_value above {min_qa}"
         return None, {**told, "why": f"{why} (best {granule.best_qa:.2f})"}
-    orbit = binning.average(granule.column, granule.lon, granule.lat, where)
+    orbit = binning.average(granule.column, granule.lon, granule.lat, where, fields=granule.fields)
     if not orbit.weight.any():
         return None, {**told, "why": "no usable pixel lies in the region"}
-    return orbit, {**told, "skipped": Counter(granule.skipped) + Counter(orbit.skipped)}
+    told |= {"skipped": Counter(granule.skipped) + Counter(orbit.skipped)}
+    return orbit, {**told, "units": granule.units}
 
 
 def _station_set(build: Build, items: list[pystac.Item], where: GeoBox, span: Period) -> None:

@@ -57,6 +57,8 @@ class Granule:
     fields: dict[str, np.ndarray] = field(default_factory=dict)
     """(n,) or (n, layer) by name, NaN where missing; columns in mol m-2, all else in the file's
     unit."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Unit of each further variable."""
 
 
 def read(
@@ -108,6 +110,7 @@ def read(
             rule=f"qa_value > {min_qa:g}, column >= {LEAST:g} {UNIT}",
             skipped={**skipped, "corners": int((~whole).sum())},
             fields={name: _field(file, name, rows, good) for name in fields},
+            units={name: _unit(file, name) for name in fields},
         )
 
 
@@ -217,6 +220,14 @@ def _field(file: PixelFile, name: str, rows: slice, good: np.ndarray) -> np.ndar
     if name == KERNEL:
         return _kernel(file, rows, good)
     return np.asarray(file.pick(name, rows, good) * (_factor(file.unit(name)) or 1.0))
+
+
+def _unit(file: PixelFile, name: str) -> str:
+    """Return the unit of a field as it comes out; a number without a unit is a ratio."""
+    if name == KERNEL:
+        return "1"
+    unit = file.unit(name)
+    return UNIT if _factor(unit) else unit or "1"
 
 
 def _kernel(file: PixelFile, rows: slice, good: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import sys
@@ -118,6 +119,8 @@ def tell(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
         with pytest.raises(SystemExit) as end:
             cli.main()
         out, err = capfd.readouterr()
+        for room in ("aqgeo", "pipelines"):  # -q is for this call only
+            logging.getLogger(room).setLevel(logging.NOTSET)
         return Told(int(end.value.code or 0), out.splitlines(), err.splitlines())
 
     return call

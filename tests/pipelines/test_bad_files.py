@@ -88,7 +88,7 @@ def _other_units(archive: Archive) -> Path:
     _replace(path, path.read_bytes())
     with netCDF4.Dataset(path, "a") as file:
         name = "nitrogendioxide_tropospheric_column"
-        file["PRODUCT"][name].units = "molec cm-2"
+        file["PRODUCT"][name].units = "DU"
     return path
 
 
@@ -161,7 +161,7 @@ FAULTS: dict[str, tuple[str, Callable[[Archive], Path], list[str]]] = {
         SENTINEL5P, _no_product, [".nc has no group PRODUCT", "no Sentinel-5P L2 file"],
     ),
     "netCDF in other units": (
-        SENTINEL5P, _other_units, ["'molec cm-2'", "'mol m-2' is needed", "convert the file"],
+        SENTINEL5P, _other_units, ["'DU'", "'mol m-2' or", "convert the file"],
     ),
     "stations without a column": (
         STATIONS, lambda a: _rewrite(a, _without_units), ["lacks the columns units"],

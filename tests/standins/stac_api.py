@@ -145,5 +145,12 @@ def _matches(item: dict[str, Any], told: dict[str, Any]) -> bool:
     return (
         item["collection"] in collections
         and (west <= box[2] and east >= box[0] and south <= box[3] and north >= box[1])
-        and first <= datetime.fromisoformat(item["properties"]["datetime"]) <= last
+        and _instant(item, "start") <= last
+        and _instant(item, "end") >= first
     )
+
+
+def _instant(item: dict[str, Any], side: str) -> datetime:
+    """Return an item's instant, or the start or end of its span."""
+    told = item["properties"]
+    return datetime.fromisoformat(told.get("datetime") or told[f"{side}_datetime"])

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -119,6 +120,7 @@ def test_the_least_recently_used_leave_first(server: Server, tmp_path: Path) -> 
 def test_what_this_process_was_given_stays_above_the_limit_with_a_warning(
     server, tmp_path, caplog
 ) -> None:
+    caplog.set_level(logging.WARNING, logger="aqgeo")
     get(server, tmp_path, *"ab")
     get(server, tmp_path, *"cd", limit_bytes=2500)
     assert held(tmp_path) == "abcd" and "holds 4000 bytes" in caplog.text

@@ -344,7 +344,7 @@ def test_the_words_of_a_service_are_told_in_one_line(server, body: str, told: st
 
 
 def test_no_secret_reaches_a_log(server: Server, caplog) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="aqgeo")
     for name in ("httpx", "httpcore"):
         assert not logging.getLogger(name).isEnabledFor(logging.INFO)
     server.script("/file", Answer(500), Answer(429, f"key {TOKEN}".encode()))
