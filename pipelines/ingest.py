@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 
 from aqgeo import cube
 from aqgeo.catalog import Source, pick
-from aqgeo.errors import AqgeoError, SourceError
+from aqgeo.errors import AqgeoError, GridError, SourceError
 from aqgeo.gridding import binning
 from aqgeo.period import Period
 from aqgeo.remote.cache import quarantine
@@ -25,6 +25,8 @@ from pipelines.cluster import Cluster, track
 from pipelines.workspace import Build, Workspace, archive_key, file_key
 
 log = logging.getLogger(__name__)
+# Sums and means of so many cells take 1.3 GiB in each worker.
+MOST_CELLS = 2**25
 # Grid of the region that each collection is brought onto; those that are read fastest come first,
 # so that what is missing shows early.
 GRIDS = {
@@ -65,6 +67,11 @@ def ingest(
     """
     span = Period.parse(period)
     where = work.region(region).geobox(pick(GRIDS, collection, "collection"))
+    if collection == SENTINEL_5P and where.shape[0] * where.shape[1] > MOST_CELLS:
+        raise GridError(
+            f"the NO2 grid of {region!r} has {where.shape[0]} x {where.shape[1]} cells, at most "
+            f"{MOST_CELLS} are summed at once: choose a coarser resolution or smaller regions"
+        )
     source = work.source(region, span, collection, sources=sources, archive=archive)
     target = work.stage(region, span, f"ingest-{collection}")
     if source.kind == "sentinelhub":

@@ -1,6 +1,6 @@
 """Satellite pixels averaged onto a grid by the exact area that they share with each cell."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -171,6 +171,29 @@ def average(
             shapes = [shape for chunk, _ in placed for shape in chunk]
             _add(pool, threads, shapes, block, _columns(fields, part, len(block)), into)
     return _sums(into, fields, found)
+
+
+def strips(grid: GeoBox, *, cells: int = 1_000_000) -> Iterator[tuple[slice, GeoBox]]:
+    """Cut a grid into strips of whole rows, so that memory follows the strip and not the grid.
+
+    A mean made strip by strip is that of the whole grid to rounding (1e-12):
+
+        for rows, strip in strips(grid):
+            mean[rows] = average(values, lon, lat, strip).mean()
+
+    Args:
+        grid: of any size.
+        cells: in a strip, at most; a row is never cut.
+
+    Yields:
+        rows of the grid, and where they lie.
+    """
+    rows, cols = grid.shape
+    # Whole bands, so that no thread is left with half of one.
+    height = max(cells // cols // overlap.BAND_ROWS, 1) * overlap.BAND_ROWS
+    for first in range(0, rows, height):
+        part = slice(first, min(first + height, rows))
+        yield part, grid[part, :]
 
 
 def _placement(grid: GeoBox) -> Geographic | Projected:

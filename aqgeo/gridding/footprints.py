@@ -80,7 +80,8 @@ class Geographic:
         turns = np.zeros(len(lon), "int8")
         count = _unroll(lon, lat, self.span, self.to_cells, rings, pixel, turns, faults)
         count = settle(rings[:count], pixel, usable, self.shape, faults)
-        found = [Footprints(rings[:count], pixel[:count])]
+        # Copies, since a view would keep the room of the copies that miss the grid.
+        found = [Footprints(rings[:count].copy(), pixel[:count].copy())]
         if turns.any():
             found.append(self._polar(lon, lat, turns, usable, faults))
         return found

@@ -1,15 +1,19 @@
 """The flow regional-map on an embedded Prefect server."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.testing.utilities import prefect_test_harness
 
 from aqgeo.errors import CatalogError, SourceError
+from aqgeo.remote import auth
+from flows import credentials
 from flows.regional_map import regional_map
 from pipelines import chain
 from pipelines.cluster import Cluster
@@ -115,3 +119,21 @@ def test_what_the_user_must_mend_is_not_tried_again(server: None, tmp_path: Path
     failed = tasks.pop("ingest-sentinel-5p-l2-no2")
     assert (failed.state.name, failed.run_count) == ("Failed", 1)
     assert {task.state.name for task in tasks.values()} == {"NotReady"}
+
+
+def test_keys_come_from_prefect_blocks_where_the_environment_has_none(
+    server: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in auth.ENVIRONMENT:
+        # Set before it is taken away, so that what the flow puts there goes with this test.
+        monkeypatch.setenv(name, "")
+        del os.environ[name]
+    Secret(value="from-a-block").save("openaq-api-key", overwrite=True)
+    Secret(value="not-this-one").save("cdse-password", overwrite=True)
+    monkeypatch.setenv("CDSE_PASSWORD", "from-the-environment")
+    credentials.load()
+    assert auth.secret("OPENAQ_API_KEY") == "from-a-block"
+    assert auth.secret("CDSE_PASSWORD") == "from-the-environment"
+    with pytest.raises(SourceError, match="SH_CLIENT_ID is not set"):
+        auth.secret("SH_CLIENT_ID")
+    assert "from-a-block" not in "".join(capfd.readouterr())

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 from aqgeo import catalog, cube
-from aqgeo.errors import CatalogError, SourceError
+from aqgeo.errors import CatalogError, GridError, SourceError
 from aqgeo.sources import s5p
 from pipelines import acquire, ingest, means, preview
 from pipelines.workspace import Workspace, read_provenance
@@ -252,3 +252,16 @@ def test_further_fields_have_the_weights_of_the_column(
     assert 5e4 < float(pressure.min()) <= float(pressure.max()) < 1.1e5
     rule = read_provenance(path)["parameters"]["pixels"]
     assert rule.startswith("qa_value > 0.75")
+
+
+def test_a_grid_that_no_worker_could_hold_is_refused_before_anything_is_read(
+    work: Workspace, cluster: Any
+) -> None:
+    path = work.catalogs / "regions.geojson"
+    content = json.loads(path.read_text("utf-8"))
+    for feature in content["features"]:
+        if feature["id"] == "small":
+            feature["properties"]["grids"]["no2_column"]["resolution_m"] = 3
+    path.write_text(json.dumps(content), "utf-8")
+    with pytest.raises(GridError, match=r"cells, at most 33554432 are summed at once: choose a"):
+        _ingest(work, cluster, SENTINEL5P, sources=("simulated",))

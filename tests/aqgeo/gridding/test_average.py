@@ -65,6 +65,16 @@ def test_the_size_of_blocks_changes_nothing(monkeypatch) -> None:
     assert one.total.tobytes() == two.total.tobytes()
 
 
+@pytest.mark.parametrize("grid", [GRID, UTM], ids=["degrees", "metres"])
+def test_a_mean_by_strips_is_that_of_the_whole_grid(grid: GeoBox) -> None:
+    values, lon, lat = pixels(3000)
+    whole = binning.average(values, lon, lat, grid).mean()
+    parts = list(binning.strips(grid, cells=40 * 120))
+    assert [rows.start for rows, _ in parts] == [0, 32, 64, 96, 128] and len(whole) == 150
+    found = [binning.average(values, lon, lat, part).mean() for _, part in parts]
+    np.testing.assert_allclose(np.concatenate(found), whole, rtol=1e-10, atol=1e-16)
+
+
 def test_corners_in_float64_and_in_other_layouts_give_the_same_bits() -> None:
     values, lon, lat = pixels(1000)
     one = binning.average(values, lon, lat, GRID)
