@@ -14,6 +14,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TransferSpeedColumn,
 )
@@ -157,9 +158,7 @@ def track(items: Iterable[T], label: str, total: int | None = None) -> Iterable[
 def download_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a function of (bytes done, bytes known of) that moves a progress bar on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(
-        *columns, TransferSpeedColumn(), console=Console(stderr=True), transient=True
-    ) as progress:
+    with _progress(*columns, TransferSpeedColumn()) as progress:
         task = progress.add_task(label, total=None)
 
         def report(done: int, total: int) -> None:
@@ -188,8 +187,8 @@ def _cancelled(dask_worker: Any) -> bool:
     return any(task.state == "cancelled" for task in dask_worker.state.tasks.values())
 
 
-def _progress() -> Progress:
+def _progress(*columns: ProgressColumn) -> Progress:
     """Return a progress bar; elsewhere than on a terminal it would leave empty lines in the log."""
     console = Console(stderr=True)
     shown = console.is_terminal and log.isEnabledFor(logging.WARNING)
-    return Progress(console=console, transient=True, disable=not shown)
+    return Progress(*columns, console=console, transient=True, disable=not shown)
