@@ -16,7 +16,7 @@ BETWEEN |= {("sources", "remote"), ("datasets", "remote"), ("datasets", "sources
 SHARED = {
     "gridding": {"binning", "footprints", "overlap", "projected"},
     "remote": {p.stem for p in (ROOT / "aqgeo/remote").glob("*.py")} - {"auth", "unzip"},
-    "sources": {"stac", "outlines", "tables", "plain_table", "sampling_points"}
+    "sources": {"stac", "outlines", "sentinel2_bands", "tables", "plain_table", "sampling_points"}
     | {"station_columns", "station_rows"},
     # All but what fetches.
     "datasets": {p.stem for p in (ROOT / "aqgeo/datasets").glob("*.py")} - {"cloudsen12_fetch"},

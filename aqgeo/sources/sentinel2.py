@@ -18,7 +18,7 @@ from rasterio.errors import RasterioError
 from aqgeo import cube
 from aqgeo.errors import SourceError
 from aqgeo.sources import outlines, sentinel2_bands, sentinel2_files, sentinel2_mosaic, stac
-from aqgeo.sources.sentinel2_bands import SCL
+from aqgeo.sources.sentinel2_bands import SCL, SCL_CLASSES
 from aqgeo.sources.sentinel2_bands import assets as assets
 from aqgeo.sources.sentinel2_files import NO_DATA
 from aqgeo.sources.sentinel2_files import check_file as check_file
@@ -26,20 +26,6 @@ from aqgeo.sources.sentinel2_offset import scale_offset as scale_offset
 
 # A JPEG 2000 tile is decoded anew for every chunk that touches it: read in large chunks.
 READ_CHUNK = 2048
-# Scene classification of Sen2Cor, Sentinel-2 L2A product definition.
-SCL_CLASSES = {
-    1: "saturated or defective",
-    2: "dark area",
-    3: "cloud shadow",
-    4: "vegetation",
-    5: "not vegetated",
-    6: "water",
-    7: "unclassified",
-    8: "cloud medium probability",
-    9: "cloud high probability",
-    10: "thin cirrus",
-    11: "snow or ice",
-}
 _DEFECTIVE = 1
 _PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 _RASTER = "https://stac-extensions.github.io/raster/v1.1.0/schema.json"

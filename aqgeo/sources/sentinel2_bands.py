@@ -8,6 +8,20 @@ import pystac
 from aqgeo.errors import SourceError
 
 SCL = "SCL"
+# Scene classification of Sen2Cor, Sentinel-2 L2A product definition.
+SCL_CLASSES = {
+    1: "saturated or defective",
+    2: "dark area",
+    3: "cloud shadow",
+    4: "vegetation",
+    5: "not vegetated",
+    6: "water",
+    7: "unclassified",
+    8: "cloud medium probability",
+    9: "cloud high probability",
+    10: "thin cirrus",
+    11: "snow or ice",
+}
 # Pixel size in metres, Sentinel-2 product specification; AOT and WVP are made at 10 m too.
 NATIVE_M = {
     "B01": 60, "B02": 10, "B03": 10, "B04": 10, "B05": 20, "B06": 20, "B07": 20, "B08": 10,

@@ -62,7 +62,12 @@ def _read(path: Path, size: int, _changed: int) -> Numbers | None:
     try:
         root = fromstring(path.read_bytes(), forbid_dtd=True)
         return _numbers(root) if _name(root).endswith("_User_Product") else None
-    except (ParseError, DefusedXmlException, LookupError, ValueError) as err:
+    except DefusedXmlException as err:
+        raise SourceError(
+            f"{path} defines entities, which may be without end, and no product's metadata do: "
+            "fetch it again from a source that you trust"
+        ) from err
+    except (ParseError, LookupError, ValueError) as err:
         why = f"{type(err).__name__} {' '.join(str(err).split())[:200]}"
         raise SourceError(f"{path} is no metadata of a product: {why}: fetch it again") from err
 

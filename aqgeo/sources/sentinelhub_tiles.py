@@ -16,25 +16,12 @@ from rasterio.windows import Window
 
 from aqgeo import cube
 from aqgeo.errors import SourceError
+from aqgeo.sources.sentinel2_bands import SCL_CLASSES
 from aqgeo.sources.sentinelhub_line import host
 from aqgeo.sources.sentinelhub_plan import SCL, Day, Plan, Tile, root
 from aqgeo.sources.sentinelhub_request import dtype, payload
 
 UNIT = "mol m-2"
-# Scene classification of Sen2Cor, Sentinel-2 L2A product definition.
-SCL_CLASSES = {
-    1: "saturated or defective",
-    2: "dark area",
-    3: "cloud shadow",
-    4: "vegetation",
-    5: "not vegetated",
-    6: "water",
-    7: "unclassified",
-    8: "cloud medium probability",
-    9: "cloud high probability",
-    10: "thin cirrus",
-    11: "snow or ice",
-}
 # What evalscripts/sentinel2.js makes of reflectance; its highest number means saturated, as in the
 # product.
 SCALE, OFFSET, SATURATED = 1e-4, -0.1, 65535

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aqgeo.processing import clouds
-from aqgeo.sources.sentinel2 import SCL_CLASSES
+from aqgeo.sources.sentinel2_bands import SCL_CLASSES
 
 # Sen2Cor's scene class -> cloud class of CloudSEN12.
 WANTED = {

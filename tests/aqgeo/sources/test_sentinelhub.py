@@ -17,7 +17,7 @@ from aqgeo import cube
 from aqgeo.catalog import Source
 from aqgeo.errors import AqgeoError, GridError
 from aqgeo.period import Period
-from aqgeo.sources import sentinel2, sentinelhub, sentinelhub_plan, sentinelhub_tiles
+from aqgeo.sources import sentinelhub, sentinelhub_plan
 from tests.standins.sentinel_hub import ID, PROCESS, SECRET, TOKEN, SentinelHub
 
 JUNE = Period.parse("2024-06")
@@ -111,7 +111,6 @@ def test_a_day_of_l2a_is_the_cube_that_the_reader_of_files_gives(service, tmp_pa
         np.testing.assert_allclose(day[band].values[0], truth(UTM, band), atol=2e-8)
         assert (day[band].values < 0).any()
     np.testing.assert_array_equal(day["SCL"].values[0], truth(UTM, "SCL"))
-    assert sentinelhub_tiles.SCL_CLASSES == sentinel2.SCL_CLASSES
 
 
 def test_days_append_to_a_cube(service, tmp_path):
