@@ -27,7 +27,7 @@ from aqgeo.sources import (
     stac_api,
     stac_assets,
 )
-from pipelines.cluster import download_bar
+from pipelines.cluster import report_bar
 from pipelines.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def bring(
         return [_with_table(work, source, items[0], place)], []
     by_s3 = source.auth == "s3"
     wanted = {item.id: _remotes(item, collection, by_s3=by_s3) for item in items}
-    with download_bar(f"{collection} from {source.name}") as report:
+    with report_bar(f"{collection} from {source.name}", of_bytes=True) as report:
         fetched = http.fetch(
             client(source),
             [remote for remotes in wanted.values() for remote in remotes.values()],
@@ -221,6 +221,7 @@ def _with_table(
 ) -> pystac.Item:
     region, where, span = place
     folder = work.downloads(source.name, region, span)
-    with download_bar(f"{source.title}") as report:
+    # OpenAQ counts sensors, the EEA the bytes of its files.
+    with report_bar(source.title, of_bytes=source.kind == "eea") as report:
         table: Any = TABLES[source.kind].download(source, where, span, folder, report=report)
     return stac_assets.localise(item, {"hourly": table})

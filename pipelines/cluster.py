@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     TextColumn,
@@ -155,10 +156,10 @@ def track(items: Iterable[T], label: str, total: int | None = None) -> Iterable[
 
 
 @contextmanager
-def download_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function of (bytes done, bytes known of) that moves a progress bar on stderr."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with _progress(*columns, TransferSpeedColumn()) as progress:
+def report_bar(label: str, *, of_bytes: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function of (done, known of) that moves a progress bar on stderr."""
+    columns = (DownloadColumn(), TransferSpeedColumn()) if of_bytes else (MofNCompleteColumn(),)
+    with _progress(TextColumn("{task.description}"), BarColumn(), *columns) as progress:
         task = progress.add_task(label, total=None)
 
         def report(done: int, total: int) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from aqgeo.datasets.cloudsen12_pixels import read_label
 from aqgeo.datasets.cloudsen12_record import CLASSES, MANIFEST, NO_LABEL, Level, Patch
 from aqgeo.errors import SourceError
 from aqgeo.remote.http import Client
+from pipelines.cluster import report_bar
 from pipelines.workspace import lock
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,6 @@ def cloudsen12_download(
     seed: int = 0,
     urls: Sequence[str] = (),
     client: Client | None = None,
-    report: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Fetch patches of CloudSEN12+ into a folder; run again, it fetches what is missing.
 
@@ -52,7 +52,6 @@ def cloudsen12_download(
         seed: another seed, another choice.
         urls: part files of a mirror; those of the data set's own page if empty.
         client: what fetches; one that opens the hosts of the part files alone if None.
-        report: called with the patches so far and their number.
 
     Returns:
         The manifest.
@@ -65,7 +64,7 @@ def cloudsen12_download(
     name = f"cloudsen12-{choice.level.lower()}"
     own = [f"{SOURCE}/{name}.{n:04d}.part.taco" for n in range(PARTS[choice.level])]
     hosts = [urlsplit(url).netloc.rpartition("@")[2] for url in urls] or HOSTS
-    with lock(folder.absolute()):
+    with lock(folder.absolute()), report_bar(name) as report:
         result = cloudsen12_fetch.download(
             client or Client(hosts), urls or own, folder, choice, report=report
         )

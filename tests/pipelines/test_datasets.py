@@ -34,11 +34,9 @@ def download(server: Server, folder: Path, **how: Any) -> Path:
 
 
 def test_a_folder_is_filled_and_described(server: Server, tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    path = download(server, tmp_path / "set", count=8, report=lambda *now: seen.append(now))
+    path = download(server, tmp_path / "set", count=8)
     assert path == tmp_path / "set" / "manifest.json"
     assert json.loads(path.read_text("utf-8"))["complete"]
-    assert seen[-1] == (8, 8)
     told = datasets.cloudsen12_describe(tmp_path / "set")
     assert (told["patches"], told["places"], told["leaks"]) == (8, 4, {})
     test, train = told["groups"]
