@@ -1,7 +1,8 @@
 """Items of a source: found, and their files brought to disk."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -102,8 +103,11 @@ def bring(
         return list(items), []
     if source.kind in TABLES:
         return [_with_table(work, source, items[0], place)], []
-    by_s3 = source.auth == "s3"
-    wanted = {item.id: _remotes(item, collection, by_s3=by_s3) for item in items}
+    notes: list[str] = []
+    wanted: dict[str, dict[str, http.Remote]] = {}
+    for item in items:
+        with _leaving_out(item, notes):
+            wanted[item.id] = _remotes(item, collection, by_s3=source.auth == "s3")
     with report_bar(f"{collection} from {source.name}", of_bytes=True) as report:
         fetched = http.fetch(
             client(source),
@@ -116,19 +120,27 @@ def bring(
         "%s: %d files fetched, %d in the cache, %d failed",
         *(source.name, fetched.done, fetched.cached, len(fetched.failed)),
     )
-    whole, notes = [], []
+    whole = []
     for item in items:
-        try:
-            whole.append(_whole(item, collection, wanted[item.id], fetched, work.cache))
-        except SourceError as err:
-            notes.append(f"{item.id} left out: {err}")
-            log.warning("%s", notes[-1])
+        if item.id in wanted:
+            with _leaving_out(item, notes):
+                whole.append(_whole(item, collection, wanted[item.id], fetched, work.cache))
     if not whole:
         raise SourceError(
             f"none of {len(items)} items of {collection!r} could be fetched from {source.name}; "
             f"the first: {notes[0]}"
         )
     return whole, notes
+
+
+@contextmanager
+def _leaving_out(item: pystac.Item, notes: list[str]) -> Iterator[None]:
+    """Turn what is wrong with an item into a note, so that the others go on."""
+    try:
+        yield
+    except SourceError as err:
+        notes.append(f"{item.id} left out: {err}")
+        log.warning("%s", notes[-1])
 
 
 def _remotes(item: pystac.Item, collection: str, *, by_s3: bool) -> dict[str, http.Remote]:

@@ -143,6 +143,18 @@ def test_a_scene_with_a_file_that_is_no_raster_is_left_out(
     assert len(list(work.cache.glob("quarantine/*.json"))) == 1
 
 
+def test_an_item_that_lacks_a_band_is_left_out_and_the_others_go_on(
+    api: StacApi, work: Workspace, cluster: Any
+) -> None:
+    scenes = [item for item in api.items if item["collection"] == SENTINEL2]
+    del scenes[0]["assets"]["red"]
+    _serve(work, api.source(collections={SENTINEL2: SENTINEL2}))
+    told = read_provenance(_ingest(work, cluster, SENTINEL2))
+    (note,) = (note for note in told["notes"] if "left out" in note)
+    assert scenes[0]["id"] in note and "no asset for B04" in note
+    assert len(told["inputs"]) == len(scenes) - 1
+
+
 def test_a_folder_of_granules_gives_what_their_catalog_gives(
     work: Workspace, cluster: Any, small: Any
 ) -> None:
