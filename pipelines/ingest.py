@@ -66,12 +66,7 @@ def ingest(
         cluster: where the work runs.
     """
     span = Period.parse(period)
-    where = work.region(region).geobox(pick(GRIDS, collection, "collection"))
-    if collection == SENTINEL_5P and where.shape[0] * where.shape[1] > MOST_CELLS:
-        raise GridError(
-            f"the NO2 grid of {region!r} has {where.shape[0]} x {where.shape[1]} cells, at most "
-            f"{MOST_CELLS} are summed at once: choose a coarser resolution or smaller regions"
-        )
+    where = _grid(work, region, collection)
     source = work.source(region, span, collection, sources=sources, archive=archive)
     target = work.stage(region, span, f"ingest-{collection}")
     if source.kind == "sentinelhub":
@@ -91,15 +86,8 @@ def ingest(
     }
     with work.build(target, key) as build:
         if build is not None:
-            build.provenance |= {
-                "stage": f"ingest-{collection}",
-                "source": source.name,
-                "archive": archive_key(Path(source.href)) if source.kind == "static" else None,
-                "simulated": any(item.properties.get("aqgeo:simulated") for item in items),
-                "attribution": stac.credit(items),
-                "parameters": {},
-                "notes": notes,
-            }
+            about = _about(source, items)
+            build.provenance |= {**about, "stage": target.name, "notes": notes}
             place = (region, where, span)
             items, left_out = acquire.bring(work, source, collection, items, place=place)
             build.provenance["notes"] += left_out
@@ -119,6 +107,29 @@ def ingest(
             else:
                 _station_set(build, items, where, span)
     return target
+
+
+def _grid(work: Workspace, region: str, collection: str) -> GeoBox:
+    """Return a collection's grid; one that no worker could sum is refused."""
+    where = work.region(region).geobox(pick(GRIDS, collection, "collection"))
+    rows, cols = where.shape
+    if collection == SENTINEL_5P and rows * cols > MOST_CELLS:
+        raise GridError(
+            f"the NO2 grid of {region!r} has {rows} x {cols} cells, at most {MOST_CELLS} are "
+            "summed at once: choose a coarser resolution or smaller regions"
+        )
+    return where
+
+
+def _about(source: Source, items: list[pystac.Item]) -> dict[str, Any]:
+    """Return what provenance tells of items, whatever they hold."""
+    return {
+        "source": source.name,
+        "archive": archive_key(Path(source.href)) if source.kind == "static" else None,
+        "simulated": any(item.properties.get("aqgeo:simulated") for item in items),
+        "attribution": stac.credit(items),
+        "parameters": {},
+    }
 
 
 def _rendered(
