@@ -23,7 +23,6 @@ from aqgeo.simulation import (
     processes,
     records,
     sentinel2,
-    settlements,
     stations,
     swath,
 )
@@ -35,10 +34,6 @@ from aqgeo.simulation.survey import Survey
 from aqgeo.simulation.truth import SCENE_PIXEL_M, Truth
 from aqgeo.simulation.weather import Weather
 from aqgeo.simulation.world import World
-
-# Smoke as its cross-section of extinction: a stack has some 100-500 m2 s-1, a fire 1,000-10,000
-# (illustrative: plumes as thick as they look in pictures).
-_STACK_M2_S, _FIRE_M2_S = 4000.0, 3000.0
 
 _REMEMBERED = 12_000_000  # pixels of a domain whose land, 21 bytes a pixel, is kept in memory
 
@@ -208,7 +203,7 @@ def _write_scene(
             {**stems, "labels": folder / "truth" / "labels" / name},
             look=_look(world),
             weather=weather,
-            smoke=_smoke(part),
+            smoke=sentinel2.smoking(part),
             workers=workers,
         )
         here = _window(tile, world.grid)
@@ -216,15 +211,6 @@ def _write_scene(
         for level, stem in stems.items():
             found.append(records.scene_item(part, scene, level, stem.name, DATA[level], written))
     return found, scene.when(world), ground, classes
-
-
-def _smoke(world: World) -> list[tuple[float, float, float]]:
-    """Return easting, northing and strength of what smokes in or near a domain."""
-    bounds = settlements.bounds_of(world.grid.pad(20_000 // world.pixel_m))
-    plants = settlements.plants(world.seed, world.preset, bounds)
-    fires = settlements.fires(world.seed, world.preset, bounds)
-    stacks = [(p.x, p.y, _STACK_M2_S * p.nox_kg_s) for p in plants if p.fuel == "coal"]
-    return [*stacks, *((x, y, _FIRE_M2_S * strength) for x, y, strength in fires)]
 
 
 def _window(tile: GeoBox, grid: GeoBox) -> tuple[slice, slice]:

@@ -12,7 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from aqgeo.simulation import atmosphere, clouds, geometry, geotiff, noise, radiometry, sun, zoom
+from aqgeo.simulation import (
+    atmosphere,
+    clouds,
+    geometry,
+    geotiff,
+    noise,
+    radiometry,
+    settlements,
+    sun,
+    zoom,
+)
 from aqgeo.simulation.clouds import Sky
 from aqgeo.simulation.geometry import Geometry
 from aqgeo.simulation.land import Land
@@ -27,6 +37,9 @@ BANDS = {"l1c": BANDS_L1C, "l2a": BANDS_L2A}
 """Bands by level."""
 BASELINE = "05.10"
 LABELS_NO_DATA = 255
+# Smoke as its cross-section of extinction: a stack has some 100-500 m2 s-1, a fire 1,000-10,000
+# (illustrative: plumes as thick as they look in pictures).
+_STACK_M2_S, _FIRE_M2_S = 4000.0, 3000.0
 Look = Callable[[GeoBox], Land]
 """Gives the land of any window."""
 Sheet = NDArray[Any]
@@ -177,6 +190,15 @@ def guessed_shade(world: World, scene: Scene, weather: Weather, grid: GeoBox) ->
         sun=(zenith, angles.sun[1]),
         drift=drift(weather, scene.day),
     )
+
+
+def smoking(world: World) -> list[Source]:
+    """Return easting, northing and strength of what smokes in or near a domain."""
+    bounds = settlements.bounds_of(world.grid.pad(20_000 // world.pixel_m))
+    plants = settlements.plants(world.seed, world.preset, bounds)
+    fires = settlements.fires(world.seed, world.preset, bounds)
+    stacks = [(p.x, p.y, _STACK_M2_S * p.nox_kg_s) for p in plants if p.fuel == "coal"]
+    return [*stacks, *((x, y, _FIRE_M2_S * strength) for x, y, strength in fires)]
 
 
 def _sheets(world: World, stems: Mapping[str, Path]) -> dict[tuple[str, str], Sheet]:
