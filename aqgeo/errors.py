@@ -35,3 +35,7 @@ class ProductError(AqgeoError):
 
 class WorkspaceError(AqgeoError):
     """A result cannot be read from or written to its place."""
+
+
+class ModelError(AqgeoError):
+    """Weights cannot be used, or an image is not what they take."""

@@ -12,14 +12,13 @@ import yaml
 ROOT = Path(__file__).parents[1]
 # Where conda-forge calls a package otherwise than the Python index does.
 CONDA_NAMES = {"torch": "pytorch"}
-# Asked for by the project's charter before the code that needs them is there.
-AHEAD = {"torch"}
 # Not on conda-forge: pip brings it with this project.
-PIP_ONLY = {"tacoreader"}
+PIP_ONLY = {"tacoreader", "ukis-csmask"}
 # Peers of benchmarks that run under Debian's own Python.
 SYSTEM = {"harp"}
-# pandas writes Parquet with pyarrow and xarray Zarr with zarr; Prefect breaks on newer fastapi.
-BY_NAME = {"pyarrow", "fastapi", "zarr"}
+# pandas writes Parquet with pyarrow and xarray Zarr with zarr; Prefect breaks on newer fastapi;
+# segmentation-models-pytorch builds its encoders with timm.
+BY_NAME = {"pyarrow", "fastapi", "zarr", "timm"}
 
 
 def project() -> dict:
@@ -68,4 +67,4 @@ def test_every_import_is_a_requirement_and_every_requirement_is_imported() -> No
     assert [name for name, those in owners.items() if not those & (listed | {"distributed"})] == []
     used = set().union(*owners.values())
     tools = {"mypy", "ruff", "pandas-stubs", "types-geopandas", "types-shapely"}
-    assert listed - used - tools - AHEAD - BY_NAME == {"dask"} - used
+    assert listed - used - tools - BY_NAME == {"dask"} - used

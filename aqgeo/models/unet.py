@@ -1,0 +1,86 @@
+"""U-Net that sees clouds in any subset of Sentinel-2's bands."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import segmentation_models_pytorch as smp
+import torch
+from pydantic import ConfigDict, Field, FiniteFloat
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+# Encoders by name of segmentation_models_pytorch. MobileNetV2 at half its width is the default: on
+# two cores it runs twice as fast as the whole one; no global pooling, so that a pixel's class does
+# not depend on how far away the image ends.
+Encoder = Literal["tu-mobilenetv2_050", "tu-mobilenetv2_100", "tu-resnet10t", "tu-resnet18"]
+# Reflectance beyond which nothing more is told: bright cloud.
+_BRIGHTEST = 1.6
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class UNetArguments:
+    """What rebuilds a network; bounded, since it may come from a hostile file."""
+
+    bands: Annotated[tuple[str, ...], Field(min_length=1, max_length=32)]
+    """Names of the input's bands in order."""
+    mean: Annotated[tuple[FiniteFloat, ...], Field(max_length=32)]
+    """Mean of each band, reflectance."""
+    std: Annotated[tuple[Annotated[FiniteFloat, Field(gt=0)], ...], Field(max_length=32)]
+    """Standard deviation of each band, reflectance."""
+    encoder: Encoder = "tu-mobilenetv2_050"
+    """Name of the encoder."""
+    decoder: tuple[Annotated[int, Field(ge=4, le=512)], ...] = (96, 48, 32, 16, 8)
+    """Channels of the decoder's five stages."""
+    classes: Annotated[int, Field(ge=2, le=32)] = 4
+    """Number of classes."""
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit together."""
+        if not len(self.bands) == len(self.mean) == len(self.std):
+            raise ValueError("bands, mean and std differ in length")
+        if len(set(self.bands)) < len(self.bands):
+            raise ValueError("a band is named twice")
+        if len(self.decoder) != 5:
+            raise ValueError(f"decoder has {len(self.decoder)} stages: 5 are needed")
+
+
+class CloudUNet(nn.Module):
+    """U-Net over reflectance by band name; a band or pixel that is not there is NaN."""
+
+    arguments = UNetArguments
+    stride = 32
+    """Rows and columns of an input are multiples of it."""
+    margin = 128
+    """Pixels from an input's edge within which the result depends on where the image was cut."""
+    temperature: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, told: UNetArguments) -> None:
+        """Build a network without training.
+
+        Args:
+            told: what it is to be.
+        """
+        super().__init__()
+        self.bands: Sequence[str] = told.bands
+        self.net = smp.Unet(
+            told.encoder,
+            encoder_weights=None,
+            in_channels=len(told.bands),
+            classes=told.classes,
+            decoder_channels=told.decoder,
+        )
+        shape = 1, len(told.bands), 1, 1
+        self.register_buffer("mean", torch.tensor(told.mean).reshape(shape))
+        self.register_buffer("std", torch.tensor(told.std).reshape(shape))
+        # What stands for a missing value, learned by band.
+        self.absent = nn.Parameter(torch.zeros(shape))
+        # Logits are divided by it: calibrated on validation.
+        self.register_buffer("temperature", torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (b, class, h, w) of reflectance (b, band, h, w); NaN is no data."""
+        scaled = (x.clamp(max=_BRIGHTEST) - self.mean) / self.std
+        known = torch.where(torch.isnan(x), self.absent, scaled)
+        return self.net(known) / self.temperature  # type: ignore[no-any-return]
