@@ -1,5 +1,6 @@
 """Training of networks from recipes: images in, a run folder with weights and scores out."""
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -129,6 +130,11 @@ def train_clouds(
         checkpoint.write(folder / WEIGHTS, network, card)
         disk.save(folder / SCORES, disk.as_json(card.scores))
     return folder / WEIGHTS
+
+
+def scores(weights: Path) -> dict[str, Any]:
+    """Return what a run measured on its validation."""
+    return dict(json.loads((weights.parent / SCORES).read_text("utf-8")))
 
 
 def _products(catalog: Path, level: str) -> list[pystac.Item]:
