@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 WEIGHTS, SCORES = "weights.safetensors", "scores.json"
 # Images that statistics are taken from.
 _SAMPLE = 120
-_SIMULATED = "simulated by this project (CC0-1.0)"
+_SIMULATED = "simulated by this project"
 _WEAK = "contains modified Copernicus Sentinel data; weak labels: Sen2Cor's scene classification"
 _HUMAN = "CloudSEN12 layout, human labels: licence as its publisher states"
 
@@ -104,7 +104,7 @@ def train_clouds(
     if start is not None:
         log.info("%d tensors begin as in %s", _begin(network, start), start)
     with lock(folder.absolute()):
-        task = segmentation.CloudTask(network, patches, how.epochs)
+        task = segmentation.CloudTask(network, patches)
         batches = segmentation.loaders(learn, judge, bands, patches, seed=how.seed, workers=workers)
         best = fit.fit(task, *batches, folder, how, watch=segmentation.WATCH)
         temperature = segmentation.calibrate(network, batches[1])
