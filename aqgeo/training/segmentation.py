@@ -174,7 +174,8 @@ class CloudTask(lightning.LightningModule):
 
     def _of_all(self, counts: np.ndarray) -> np.ndarray:
         """Return the sum of the counts of all processes."""
-        return self.all_gather(torch.from_numpy(counts)).reshape(-1, *counts.shape).sum(0).numpy()
+        every = self.all_gather(torch.from_numpy(counts).to(self.device))
+        return np.asarray(every.reshape(-1, *counts.shape).sum(0).cpu())
 
     def configure_optimizers(self) -> Any:
         """Return AdamW with one cycle of learning rates over the run (Smith 2018)."""
