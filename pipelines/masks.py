@@ -116,8 +116,8 @@ def _weights(work: Workspace) -> Model:
     known = [m for m in work.models().values() if (m.task, m.level) == ("clouds", _LEVEL)]
     if not known:
         raise CatalogError(
-            f"{work.catalogs / 'models'} has no weights for clouds in {_LEVEL} images: add them, or "
-            "choose --clouds scl"
+            f"{work.catalogs / 'models'} has no weights for clouds in {_LEVEL} images: add them, "
+            "or choose --clouds scl"
         )
     return known[0]
 
