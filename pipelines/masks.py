@@ -1,5 +1,6 @@
 """Cloud masks of a Sentinel-2 series: by which method, made of what, and what they show."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from dask.array import overlap
 
 from aqgeo import cube
 from aqgeo.catalog import Model, pick
-from aqgeo.errors import CatalogError, GridError, SourceError
+from aqgeo.errors import CatalogError, GridError, ModelError, SourceError
 from aqgeo.period import Period
 from aqgeo.processing import clouds
 from aqgeo.scoring import matching
@@ -119,7 +120,22 @@ def _weights(work: Workspace) -> Model:
             f"{work.catalogs / 'models'} has no weights for clouds in {_LEVEL} images: add them, "
             "or choose --clouds scl"
         )
-    return known[0]
+    wanted = known[0]
+    # As `checkpoint.read` does, but without waiting for torch, and before hours of reading.
+    try:
+        with wanted.path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as err:
+        raise ModelError(
+            f"{wanted.path}, the weights {wanted.name!r}, cannot be read: {err.strerror}: fetch "
+            "them, or choose --clouds scl"
+        ) from err
+    if found != wanted.sha256:
+        raise ModelError(
+            f"{wanted.path} has the checksum {found[:12]}..., the catalog says "
+            f"{wanted.sha256[:12]}...: fetch it again, or choose --clouds scl"
+        )
+    return wanted
 
 
 def find(mask: Mask, ds: xr.Dataset) -> xr.Dataset:
@@ -150,7 +166,8 @@ def find(mask: Mask, ds: xr.Dataset) -> xr.Dataset:
         "cloud_class": cube.classes(found, clouds.CLASSES, long_name="cloud class, CloudSEN12")
     }
     if sure is not None:
-        percent = da.where(sure == clouds.NO_DATA, np.float32("nan"), sure.astype("float32"))
+        none = (sure == clouds.NO_DATA) | (found == clouds.NO_DATA)
+        percent = da.where(none, np.float32("nan"), sure.astype("float32"))
         variables["cloud_confidence"] = cube.values(
             percent, "%", long_name="confidence of the cloud class"
         )
