@@ -124,7 +124,8 @@ class CloudTask(lightning.LightningModule):
     def __init__(self, network: CloudUNet, settings: Settings, epochs: int):
         """Take the network to train."""
         super().__init__()
-        self.network, self.settings, self.epochs = network, settings, epochs
+        self.network = network.to(memory_format=torch.channels_last)
+        self.settings, self.epochs = settings, epochs
         self.loss = CloudLoss()
         self.losses: list[float] = []
         self.counts = np.zeros((4, 4), "int64")
