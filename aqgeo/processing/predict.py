@@ -106,7 +106,9 @@ def predict(values: da.Array, job: Job) -> da.Array:
     margin = _aligned(network.margin, network.stride)
     height, width = (_lengths(n, job.settings.patch, margin) for n in values.shape[-2:])
     cut = values.rechunk({0: job.settings.batch, 1: -1, 2: height, 3: width})
-    wide = da.overlap.overlap(cut, {2: margin, 3: margin}, "none")
+    # An axis in one piece has no neighbours, and may be shorter than a margin.
+    depth = {axis: margin for axis in (2, 3) if cut.numblocks[axis] > 1}
+    wide = da.overlap.overlap(cut, depth, "none")
     return wide.map_blocks(
         _lazy_block,
         job,
