@@ -14,6 +14,7 @@ import typer
 
 from aqgeo import __version__
 from aqgeo.errors import AqgeoError
+from pipelines import cli_evaluate
 
 if TYPE_CHECKING:
     from pipelines.cluster import Cluster
@@ -400,6 +401,9 @@ def cloudsen12_describe(
     told = datasets.cloudsen12_describe(folder, level=level)
     sys.stderr.write(datasets.table(told))
     _tell([folder], json_file, {"cloudsen12": told})
+
+
+app.add_typer(cli_evaluate.evaluate, name="evaluate")
 
 
 def _workspace(out: Path, cache_gib: float = CACHE_GIB) -> "Workspace":

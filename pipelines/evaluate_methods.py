@@ -1,7 +1,7 @@
 """Cloud detectors of a comparison: which there are, and what each needs before it can judge."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Method:
             return None, FOUR, self.why
         if self.detector is None:
             stored = None if image.kind == "weak" else labelled.scene_classes(image)
-            why = "SCL is the label itself" if image.kind == "weak" else "the image has no SCL"
+            why = "is the label itself" if image.kind == "weak" else "does not lie beside the image"
             return (
                 (None, FOUR, why)
                 if stored is None
@@ -66,7 +66,7 @@ def of_fold(
     fold: Fold,
     others: Sequence[Set],
     *,
-    weights: dict[str, Network],
+    weights: Mapping[str, Network],
     names: Sequence[str],
     seed: int,
 ) -> list[Method]:
@@ -109,13 +109,11 @@ def seen(network: Network, image: Image) -> bool:
     if image.kind == "simulated":
         seed = image.place.split("_")[1] if "_" in image.place else ""
         return image.split != "test" and seed in {str(one) for one in told.get("seeds", ())}
-    places, days = (
-        {str(one) for one in told.get(key, ())} for key in ("places", "days")
-    )
+    places, days = ({str(one) for one in told.get(key, ())} for key in ("places", "days"))
     return image.place in places and (not days or image.day in days)
 
 
-def _network(one: Set, fold: Fold, weights: dict[str, Network]) -> Method:
+def _network(one: Set, fold: Fold, weights: Mapping[str, Network]) -> Method:
     network = weights.get(fold.name) or weights.get(one.level) or weights.get("any")
     if network is None:
         return Method(ESTIMATE, why=f"no weights for {one.level}: give --weights")

@@ -88,13 +88,13 @@ class S2Cloudless:
     def lacks(self, bands: Sequence[str], level: str) -> str:
         """Return why it cannot judge such an image; empty if it can."""
         if level != "L1C":
-            return "s2cloudless takes L1C only"
+            return "takes L1C only"
         lost = [band for band in TEN if band not in bands]
-        return f"s2cloudless needs {', '.join(lost)} as well" if lost else ""
+        return f"needs {', '.join(lost)} as well" if lost else ""
 
     def find(self, values: np.ndarray, bands: Sequence[str], pixel_m: float | None) -> Found:
         """Return clouds of (band, y, x) reflectance, NaN where no data."""
-        from s2cloudless import S2PixelCloudDetector
+        from s2cloudless.cloud_detector import S2PixelCloudDetector
 
         model = S2PixelCloudDetector(_CHANCE, average_over=_AVERAGE, dilation_size=0)
         ten = np.stack([values[list(bands).index(band)] for band in TEN], axis=-1)
@@ -115,9 +115,9 @@ class CSMask:
     def lacks(self, bands: Sequence[str], level: str) -> str:
         """Return why it cannot judge such an image; empty if it can."""
         if importlib.util.find_spec("ukis_csmask") is None:
-            return "ukis-csmask is not installed"
+            return "is not installed"
         lost = [band for band in _UKIS if band not in bands]
-        return f"ukis-csmask needs {', '.join(lost)} as well" if lost else ""
+        return f"needs {', '.join(lost)} as well" if lost else ""
 
     def find(self, values: np.ndarray, bands: Sequence[str], pixel_m: float | None) -> Found:
         """Return clouds of (band, y, x) reflectance, NaN where no data."""

@@ -78,7 +78,9 @@ class Trees:
         pixels = own.reshape(len(own), -1).T
         chances = np.concatenate(
             [
-                self.model.predict_proba(_features(pixels[first : first + _BLOCK], self.bands)).astype("f4")
+                self.model.predict_proba(
+                    _features(pixels[first : first + _BLOCK], self.bands)
+                ).astype("f4")
                 for first in range(0, len(pixels), _BLOCK)
             ]
         )

@@ -11,6 +11,21 @@ from aqgeo.scoring import classes
 CLEAR, THICK, THIN, SHADOW = 0, 1, 2, 3
 NAMES = {CLEAR: "clear", THICK: "thick cloud", THIN: "thin cloud", SHADOW: "cloud shadow"}
 """CloudSEN12's classes."""
+LEGEND = {
+    CLEAR: (NAMES[CLEAR], "#c9b99a"),
+    THICK: (NAMES[THICK], "#ffffff"),
+    THIN: (NAMES[THIN], "#9ecae1"),
+    SHADOW: (NAMES[SHADOW], "#30363d"),
+}
+"""Name and colour of each class."""
+MISTAKES = {
+    0: ("right", "#f4f4f4"),
+    1: ("missed, taken for clear", "#d55e00"),
+    2: ("false, is clear", "#0072b2"),
+    3: ("another class", "#e69f00"),
+}
+"""Name and colour of each code of `mistakes`."""
+NO_DATA = 255
 Groups = tuple[tuple[int, ...], ...]
 """Classes that a label or a method tells apart; those of one group are one to it."""
 FOUR: Groups = ((CLEAR,), (THICK,), (THIN,), (SHADOW,))
@@ -120,6 +135,23 @@ def mean_iou(counts: np.ndarray) -> float:
     """Return the mean IoU of the classes that the label or the mask has; NaN without any."""
     found = [one.iou for one in classes.per_class(counts) if np.isfinite(one.iou)]
     return float(np.mean(found)) if found else np.nan
+
+
+def mistakes(true: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Return codes of MISTAKES, NO_DATA where either is no class."""
+    kind = np.where(true == found, 0, 3)
+    kind[(true != CLEAR) & (found == CLEAR)] = 1
+    kind[(true == CLEAR) & (found != CLEAR)] = 2
+    known = np.isin(true, list(NAMES)) & np.isin(found, list(NAMES))
+    return np.where(known, kind, NO_DATA).astype("uint8")
+
+
+def simplified(codes: np.ndarray, groups: Groups) -> np.ndarray:
+    """Return classes where all of a group have become its first; other codes stay."""
+    table = np.arange(256, dtype="uint8")
+    for group in groups:
+        table[list(group)] = group[0]
+    return np.asarray(table[codes])
 
 
 def reliability(truth: np.ndarray, cloud: np.ndarray) -> np.ndarray:

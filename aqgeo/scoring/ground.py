@@ -48,4 +48,6 @@ def kinds(values: np.ndarray, bands: Sequence[str]) -> dict[str, np.ndarray]:
 def _index(one: np.ndarray, two: np.ndarray) -> np.ndarray:
     """Return a normalised difference; 0 where nothing is reflected."""
     above, below = one - two, one + two
-    return np.divide(above, below, out=np.zeros_like(above), where=np.abs(below) > 1e-6)
+    found = np.zeros_like(above)
+    np.divide(above, below, out=found, where=np.abs(below) > 1e-6)
+    return found
