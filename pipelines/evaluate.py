@@ -101,7 +101,8 @@ def evaluate_clouds(
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SourceError(f"two sets are called {twice[0]!r}: rename one of the folders")
     shown = ESTIMATE if ESTIMATE in methods and weights else next(iter(methods))
-    gallery, records, told = Gallery(shown), [], dict[str, str]()
+    gallery, told = Gallery(shown), dict[str, str]()
+    records: list[Record] = []
     for one in sets:
         for fold in one.folds:
             how = {"weights": weights, "names": methods, "seed": seed}
@@ -185,8 +186,7 @@ def _pictures(
             scorecard.Figure(f"Calibration, {name}", png, words),
         )
     for number, panels in enumerate(gallery.panels(), 1):
-        words = f"Of its set, an image on which {gallery.method} errs most. Legend: share of the "
-        words += "truth / of what was found; grey has no label."
+        words = f"Of its set an image on which {gallery.method} errs most; grey has no label."
         yield (
             f"clouds_worst_{number}.png",
             scorecard.Figure(panels.title, masks.picture(panels), words),

@@ -12,6 +12,10 @@ from aqgeo.scoring import classes, cloud_masks, ground
 from aqgeo.scoring.cloud_masks import FOUR, Groups, Tally
 
 _RATIOS = dict.fromkeys(("IoU", "F1", "F2", "BOA", "producer", "user"), "1")
+# More groups than this are no table but a list, which the JSON has.
+_MOST_GROUPS = 12
+# Ground with fewer pixels tells nothing; with this share of an image it marks the image.
+_LEAST_GROUND, _MUCH = 500, 0.1
 _WORDS = (
     "producer: share of the true pixels that are found (producer's accuracy, recall); user: share "
     "of the found ones that are true (user's accuracy, precision); F2: their mean with producer "
@@ -59,11 +63,11 @@ GROUPS = Table(
 GROUND = Table(
     "ground",
     "Ground that looks like cloud",
-    {"taken for cloud": "1", "taken for shadow": "1"},
+    {"taken for cloud": "1", "taken for shadow": "1", "images": "1", "their cloud IoU": "1"},
     note="Share of the pixels that the label calls clear, by kind of ground: "
     + "; ".join(f"{kind}: {rule}" for kind, rule in ground.RULES.items())
-    + ". Bright: mean of B02, B03 and B04 above 0.15, and neither snow nor water. Water is told "
-    "from cloud shadow by the label alone.",
+    + f". {ground.BRIGHT}. images: those in which it is {100 * _MUCH:.0f} % of the labelled pixels "
+    "or more, with the IoU of cloud, yes or no, over them.",
 )
 CALIBRATION = Table(
     "calibration",
@@ -72,8 +76,6 @@ CALIBRATION = Table(
     note=f"Expected calibration error of the probability of cloud, in {cloud_masks.BINS} bins: the "
     "mean over pixels of the difference between probability and share of cloud.",
 )
-# More groups than this are no table but a list, which the JSON has.
-_MOST_GROUPS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,23 +122,24 @@ def tables(records: Sequence[Record]) -> list[Table]:
     """Return all tables, sets in the order of the records."""
     pooled = list(_pooled(records))
     none = "no detector could judge an image"
-    made: list[tuple[Table, Callable[[_Pooled], Iterator[Row]]]] = [
-        (CLOUD, _cloud),
-        (FOUR_CLASSES, _four),
-        (CLASSES, _classes),
-        (PER_IMAGE, _per_image),
-        (GROUPS, _groups),
-        (GROUND, _ground),
-        (GROWN, _grown),
-        (CALIBRATION, _calibration),
+    few = "no set and detector tell such classes apart"
+    made: list[tuple[Table, Callable[[_Pooled], Iterator[Row]], str]] = [
+        (CLOUD, _cloud, none),
+        (FOUR_CLASSES, _four, few),
+        (CLASSES, _classes, few),
+        (PER_IMAGE, _per_image, none),
+        (GROUPS, _groups, "all images are of one place, date and pixel size"),
+        (GROUND, _ground, "no image has bands and pixels enough to tell kinds of ground"),
+        (GROWN, _grown, none),
+        (CALIBRATION, _calibration, "no detector gives a probability"),
     ]
     return [
-        scores.filled(table, sorted_rows([row for one in pooled for row in rows(one)]), why=none)
-        for table, rows in made
+        scores.filled(table, _sorted([row for one in pooled for row in rows(one)]), why=why)
+        for table, rows, why in made
     ]
 
 
-def sorted_rows(rows: Sequence[Row]) -> list[Row]:
+def _sorted(rows: Sequence[Row]) -> list[Row]:
     """Return rows with those of equal `what` together, in the order in which they first appear."""
     order = {row.what: number for number, row in reversed(list(enumerate(rows)))}
     return sorted(rows, key=lambda row: order[row.what])
@@ -221,13 +224,24 @@ def _grown(one: _Pooled) -> Iterator[Row]:
 def _ground(one: _Pooled) -> Iterator[Row]:
     for kind in ground.KINDS:
         found = one.tally.ground.get(kind)
-        if found is None or not found.sum():
+        if found is None or found.sum() < _LEAST_GROUND:
             continue
         cloud, shadow = found[list(cloud_masks.KINDS["cloud"])].sum(), found[cloud_masks.SHADOW]
         values = {"taken for cloud": cloud / found.sum()}
         if cloud_masks.scored("cloud shadow", one.tells):
             values["taken for shadow"] = shadow / found.sum()
+        marked = [r.tally for r in one.records if r.tally is not None and _marks(r.tally, kind)]
+        values["images"] = len(marked)
+        if marked:
+            counts = cloud_masks.total(marked).counts[0]
+            values["their cloud IoU"] = cloud_masks.scores(counts, "cloud")["IoU"]
         yield scores.row(f"{one.set}: {kind}", one.method, int(found.sum()), values)
+
+
+def _marks(tally: Tally, kind: str) -> bool:
+    """Return whether a kind of ground is a good part of an image."""
+    found, pixels = tally.ground.get(kind), tally.counts[0].sum()
+    return found is not None and bool(pixels and found.sum() >= _MUCH * pixels)
 
 
 def _calibration(one: _Pooled) -> Iterator[Row]:

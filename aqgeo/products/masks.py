@@ -64,8 +64,8 @@ def picture(panels: Panels) -> bytes:
     """Draw panels as a PNG; same input, same bytes."""
     rows, cols = panels.truth.shape
     high = min(2 * PANEL, max(40, round(PANEL * rows / cols)))
-    shown = _present(panels.classes, panels.truth, panels.found)
-    wrong = _present(panels.errors, panels.error)
+    shown = _present(panels.classes, true=panels.truth, found=panels.found)
+    wrong = _present(panels.errors, pixels=panels.error)
     foot = _FOOT + _LINE * max(len(shown), len(wrong))
     size = 4 * PANEL + 5 * _GAP, _TITLE + high + foot
     figure = Figure(figsize=(size[0] / _DPI, size[1] / _DPI), dpi=_DPI, facecolor="white")
@@ -96,14 +96,15 @@ def picture(panels: Panels) -> bytes:
     return stream.getvalue()
 
 
-def _present(legend: Legend, *layers: np.ndarray) -> list[tuple[str, str]]:
+def _present(legend: Legend, **layers: np.ndarray) -> list[tuple[str, str]]:
     """Return names, with their share of each layer, and colours of the codes that occur."""
-    known = [layer[np.isin(layer, list(legend))] for layer in layers]
+    known = {what: layer[np.isin(layer, list(legend))] for what, layer in layers.items()}
     found = []
     for code, (name, colour) in legend.items():
-        shares = [float((layer == code).mean()) if layer.size else 0.0 for layer in known]
-        if any(shares):
-            found.append((f"{name}, {' / '.join(f'{share:.1%}' for share in shares)}", colour))
+        shares = {what: float((one == code).mean()) for what, one in known.items() if one.size}
+        if any(shares.values()):
+            words = ", ".join(f"{share:.1%} of {what}" for what, share in shares.items())
+            found.append((f"{name}: {words}", colour))
     return found
 
 

@@ -11,7 +11,8 @@ RULES = {
     "sand": "bright, NDVI < 0.2 and B04 > 1.25 B02",
     "bright urban": "bright, NDVI < 0.3 and B04 <= 1.25 B02",
 }
-"""The rules for people; bright is a mean of B02, B03 and B04 > 0.15, and neither snow nor water."""
+"""The rules for people."""
+BRIGHT = "Bright: mean of B02, B03 and B04 > 0.15, and neither snow nor water"
 # Hall et al. 1995 (NDSI 0.4), McFeeters 1996 (NDWI 0). B03 of snow as thin as can be on fields, the
 # brightness and colours of sand, roofs and bare ground: spectra of real chips, as in
 # simulation/spectra.py (sand: B04 1.34 x B02; roof: 1.25 x, mean 0.17; dense urban: mean 0.11).
@@ -50,4 +51,4 @@ def _index(one: np.ndarray, two: np.ndarray) -> np.ndarray:
     above, below = one - two, one + two
     found = np.zeros_like(above)
     np.divide(above, below, out=found, where=np.abs(below) > 1e-6)
-    return found
+    return np.asarray(found)
