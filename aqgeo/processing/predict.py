@@ -287,9 +287,7 @@ def _is_want_of_memory(err: RuntimeError) -> bool:
     return isinstance(err, torch.OutOfMemoryError) or any(s in str(err) for s in _NO_MEMORY)
 
 
-def _forward(
-    values: np.ndarray, within: tuple[slice, slice], job: Job, device: str
-) -> np.ndarray:
+def _forward(values: np.ndarray, within: tuple[slice, slice], job: Job, device: str) -> np.ndarray:
     network = network_of(job, device)
     short = [-n % network.stride for n in values.shape[-2:]]
     x = torch.from_numpy(np.where(np.isinf(values), np.float32("nan"), values))
