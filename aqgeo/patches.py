@@ -65,3 +65,31 @@ def _starts(length: int, size: int, step: int) -> list[int]:
 def _ramp(length: int, overlap: int) -> np.ndarray:
     distance = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1))
     return np.minimum(distance / (overlap + 1), 1.0)
+
+
+def shrink(values: np.ndarray, size: int) -> np.ndarray:
+    """Return an image brought to `size` rows and columns, each the mean of the area it covers.
+
+    Args:
+        values: (band, y, x) values, NaN where there is no data.
+        size: rows and columns, more or less than there are.
+
+    Returns:
+        (band, size, size) float32; NaN where less than half of the area holds data.
+    """
+    known = ~np.isnan(values)
+    rows, columns = (_areas(n, size) for n in values.shape[1:])
+    total = rows @ np.where(known, values, 0).astype("float32") @ columns.T
+    weight = rows @ known.astype("float32") @ columns.T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: np.ndarray = np.where(weight >= 0.5, total / weight, np.nan).astype("float32")
+    return found
+
+
+def _areas(n: int, size: int) -> np.ndarray:
+    """Return (size, n) shares of each of n pixels in each of `size` cells over the same length."""
+    edges = np.arange(size + 1) * (n / size)
+    low, high = edges[:-1, None], edges[1:, None]
+    here = np.arange(n)[None]
+    shared = np.clip(np.minimum(high, here + 1) - np.maximum(low, here), 0, None)
+    return np.asarray(shared * (size / n), "float32")

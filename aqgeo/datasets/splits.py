@@ -1,0 +1,55 @@
+"""Splits by place: images of one place are not independent, so they are in one split together."""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from aqgeo.datasets.cloudsen12_record import Split
+from aqgeo.datasets.labelled import Image
+
+# Of ten places, one for testing, one for validation.
+_TEST, _VALIDATION = 0.1, 0.2
+# A place that a set has in several splits is in the first of these: nothing of it may be learnt.
+_ORDER: tuple[Split, ...] = ("test", "validation", "train")
+
+
+def assign(place: str, *, seed: int = 0) -> Split:
+    """Return the split of a place: it depends on name and seed alone, so a set may grow."""
+    digest = hashlib.sha256(f"{seed}:{place}".encode()).digest()
+    drawn = int.from_bytes(digest[:4], "big") / 2**32
+    return "test" if drawn < _TEST else "validation" if drawn < _VALIDATION else "train"
+
+
+def strictest(splits: Collection[str]) -> Split:
+    """Return the one split of a place that a set has in several: test, validation, train."""
+    return next(split for split in _ORDER if split in splits)
+
+
+def by_place(images: Sequence[Image]) -> list[Image]:
+    """Return images of which every place is in one split; those without a split stay so."""
+    known: dict[str, set[str]] = {}
+    for image in images:
+        if image.split:
+            known.setdefault(image.place, set()).add(image.split)
+    return [
+        replace(image, split=strictest(known[image.place])) if image.split else image
+        for image in images
+    ]
+
+
+def hold_out(
+    images: Sequence[Image], test: Collection[str], validation: Collection[str]
+) -> list[Image]:
+    """Return images of which those without a split have one, by their place or day.
+
+    Args:
+        images: of any sets; a split of their own is kept.
+        test: places and days that are for testing, such as `MGRS-33TWM` or `2023-08-20`.
+        validation: the same for validation; what is named in neither is for training.
+    """
+
+    def split(image: Image) -> str:
+        names = {image.place, image.day}
+        return "test" if names & set(test) else "validation" if names & set(validation) else "train"
+
+    return [image if image.split else replace(image, split=split(image)) for image in images]
