@@ -190,6 +190,28 @@ class Product:
     """Pixels of the product along one side of a pixel of `grid`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a network is trained; what it says is checked by the room that trains."""
+
+    __pydantic_config__ = _RULES
+
+    name: Name
+    """Identifier, the file's stem."""
+    title: str
+    """Name for people."""
+    task: Literal["clouds"]
+    """What the network is for."""
+    level: Literal["L1C", "L2A"]
+    """Processing level of the images."""
+    network: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the network that are not measured from the data."""
+    patches: Mapping[str, Any] = field(default_factory=dict)
+    """How images become batches, `training/segmentation.Settings`."""
+    run: Mapping[str, Any] = field(default_factory=dict)
+    """How the run goes, `training/fit.Settings`."""
+
+
 def regions(folder: Path) -> dict[str, Region]:
     """Read regions.geojson: one feature a region, its `id` the name.
 
@@ -209,15 +231,20 @@ def regions(folder: Path) -> dict[str, Region]:
 def sources(folder: Path) -> dict[str, Source]:
     """Read sources.toml: one table a source."""
     path = folder / "sources.toml"
-    try:
-        tables = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as err:
-        raise CatalogError(f"{path} cannot be read as TOML: {err}") from err
+    tables = _toml(path)
     return {
         name: _record(
             Source, _named(table, name, f"{path.name}, {name!r}"), f"{path.name}, {name!r}"
         )
         for name, table in tables.items()
+    }
+
+
+def recipes(folder: Path) -> dict[str, Recipe]:
+    """Read recipes/*.toml: one file a recipe."""
+    return {
+        path.stem: _record(Recipe, _named(_toml(path), path.stem, path.name), path.name)
+        for path in sorted((folder / "recipes").glob("*.toml"))
     }
 
 
@@ -238,6 +265,13 @@ def pick(entries: Mapping[str, T], name: str, what: str) -> T:
     if name not in entries:
         raise CatalogError(f"{what} {name!r} is in no catalog: choose one of {_names(entries)}")
     return entries[name]
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as err:
+        raise CatalogError(f"{path} cannot be read as TOML: {err}") from err
 
 
 def _feature(feature: Any, where: str) -> tuple[dict[str, Any], str]:

@@ -1,0 +1,214 @@
+"""Training of networks from recipes: images in, a run folder with weights and scores out."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pystac
+from pydantic import TypeAdapter, ValidationError
+
+from aqgeo.catalog import Recipe
+from aqgeo.datasets import disk, labelled
+from aqgeo.datasets.cloudsen12_record import BANDS
+from aqgeo.datasets.labelled import Image
+from aqgeo.errors import CatalogError, ModelError, SourceError
+from pipelines.workspace import lock
+
+log = logging.getLogger(__name__)
+WEIGHTS, SCORES = "weights.safetensors", "scores.json"
+# Images that statistics are taken from.
+_SAMPLE = 120
+_SIMULATED = "simulated by this project (CC0-1.0)"
+_WEAK = "contains modified Copernicus Sentinel data; weak labels: Sen2Cor's scene classification"
+_HUMAN = "CloudSEN12 layout, human labels: licence as its publisher states"
+
+
+def images(data: Sequence[Path], level: str) -> list[Image]:
+    """Return the labelled images of folders: CloudSEN12's layout, or a static STAC catalog.
+
+    Raises:
+        SourceError: a folder holds neither, or nothing of the level.
+    """
+    found: list[Image] = []
+    for path in data:
+        catalog = path / "catalog.json" if path.is_dir() else path
+        if catalog.is_file():
+            found += labelled.of_products(_products(catalog, level))
+        else:
+            found += labelled.of_patches(path, "L1C" if level == "L1C" else "L2A")
+    return found
+
+
+def held_out(image: Image, rules: Sequence[str]) -> bool:
+    """Tell whether rules such as `tile:33TWM` or `date:2023-08-10` keep an image from training."""
+    for rule in rules:
+        kind, _, name = rule.partition(":")
+        if kind not in ("tile", "date") or not name:
+            raise SourceError(f"hold-out {rule!r}: write tile:33TWM or date:2023-08-10")
+        if name == image.day if kind == "date" else image.place.endswith(name):
+            return True
+    return False
+
+
+def train_clouds(
+    folder: Path,
+    recipe: Recipe,
+    *,
+    data: Sequence[Path],
+    hold_out: Sequence[str] = (),
+    start: Path | None = None,
+    run: dict[str, Any] | None = None,
+    workers: int = 0,
+) -> Path:
+    """Train a cloud network and return its weights; a run that was stopped goes on.
+
+    Images of the split `validation` decide which epoch is the best and how logits are scaled; those
+    of `test`, and what is held out, are never looked at.
+
+    Args:
+        folder: of the run: config.json, metrics.json, curves.png, weights.safetensors, scores.json.
+        recipe: what is trained, and how.
+        data: folders of labelled images.
+        hold_out: `tile:NAME` or `date:YYYY-MM-DD`, kept from training.
+        start: weights to begin with; bands that it knows keep what it has learned.
+        run: settings of the run that differ from the recipe's.
+        workers: processes that read images, besides this one.
+
+    Raises:
+        SourceError: there is nothing to train on or to validate with.
+        CatalogError: the recipe breaks its rules.
+    """
+    from aqgeo.models import checkpoint
+    from aqgeo.training import fit, segmentation
+
+    how = _checked(fit.Settings, {**recipe.run, **(run or {})}, recipe)
+    patches = _checked(segmentation.Settings, recipe.patches, recipe)
+    found = [image for image in images(data, recipe.level) if not held_out(image, hold_out)]
+    learn = [image for image in found if image.split in ("train", "")]
+    judge = [image for image in found if image.split == "validation"]
+    if not learn or not judge:
+        raise SourceError(
+            f"{len(learn)} images to train on and {len(judge)} to validate with in "
+            f"{', '.join(map(str, data))}: give folders that hold both"
+        )
+    bands = tuple(band for band in BANDS[recipe.level] if band not in ("AOT", "WVP"))
+    arguments = _arguments(recipe, bands, learn)
+    import torch
+
+    torch.manual_seed(how.seed)
+    network = checkpoint.MODELS["cloud-unet"](arguments)
+    if start is not None:
+        log.info("%d tensors begin as in %s", _begin(network, start), start)
+    with lock(folder.absolute()):
+        task = segmentation.CloudTask(network, patches, how.epochs)
+        batches = segmentation.loaders(learn, judge, bands, patches, seed=how.seed, workers=workers)
+        best = fit.fit(task, *batches, folder, how, watch=segmentation.WATCH)
+        temperature = segmentation.calibrate(network, batches[1])
+        card = checkpoint.Card(
+            architecture="cloud-unet",
+            arguments=TypeAdapter(type(arguments)).dump_python(arguments),
+            task=recipe.task,
+            level=recipe.level,
+            simulated=any(image.kind == "simulated" for image in learn),
+            data=_told(learn),
+            split=_split(learn, judge, hold_out),
+            scores={"validation": best, "temperature": temperature},
+            training={
+                "recipe": recipe.name,
+                "patches": asdict(patches),
+                "run": asdict(how),
+                "places": sorted({i.place for i in learn if i.kind != "simulated"}),
+                "days": sorted({i.day for i in learn if i.kind != "simulated"}),
+                "seeds": sorted({i.place.split("_")[1] for i in learn if i.kind == "simulated"}),
+                "start": None if start is None else checkpoint.read_card(start).training,
+            },
+        )
+        checkpoint.write(folder / WEIGHTS, network, card)
+        disk.save(folder / SCORES, disk.as_json(card.scores))
+    return folder / WEIGHTS
+
+
+def _products(catalog: Path, level: str) -> list[pystac.Item]:
+    if level != "L2A":
+        raise SourceError(f"{catalog}: products of L1C have no scene classification to learn from")
+    try:
+        found = pystac.Catalog.from_file(str(catalog)).get_child("sentinel-2-l2a")
+        items = list(found.get_items(recursive=True)) if found else []
+    except (OSError, ValueError, KeyError, TypeError, pystac.STACError) as err:
+        raise SourceError(f"{catalog} cannot be read as a STAC catalog: {err}") from err
+    if not items:
+        raise SourceError(f"{catalog} has no items of sentinel-2-l2a")
+    return sorted(items, key=lambda item: item.id)
+
+
+def _checked(kind: Any, told: Any, recipe: Recipe) -> Any:
+    try:
+        return TypeAdapter(kind).validate_python(dict(told))
+    except ValidationError as err:
+        slip = err.errors(include_url=False)[0]
+        name = ".".join(map(str, slip["loc"]))
+        raise CatalogError(
+            f"recipe {recipe.name!r}: {name} {slip['input']!r}: {slip['msg']}"
+        ) from err
+
+
+def _arguments(recipe: Recipe, bands: tuple[str, ...], learn: Sequence[Image]) -> Any:
+    """Return the network's arguments, with mean and spread of each band over some images."""
+    from aqgeo.models.unet import UNetArguments
+
+    step = max(len(learn) // _SAMPLE, 1)
+    sums = np.zeros((3, len(bands)))
+    for image in learn[::step]:
+        values = labelled.read(image, bands)[0][:, ::8, ::8].astype("float64")
+        known = np.isfinite(values)
+        values[~known] = 0
+        sums += [known.sum((1, 2)), values.sum((1, 2)), (values**2).sum((1, 2))]
+    if (sums[0] == 0).any():
+        lost = [band for band, n in zip(bands, sums[0], strict=True) if not n]
+        raise SourceError(f"no image has the band {', '.join(lost)}: add images that have it")
+    mean = sums[1] / sums[0]
+    std = np.sqrt(np.maximum(sums[2] / sums[0] - mean**2, 1e-6))
+    told = {"bands": bands, "mean": tuple(mean.round(4)), "std": tuple(std.round(4))}
+    return _checked(UNetArguments, {**recipe.network, **told}, recipe)
+
+
+def _begin(network: Any, start: Path) -> int:
+    """Copy what fits from other weights, bands by name; return the number of tensors copied."""
+    from aqgeo.models import checkpoint
+
+    other, _ = checkpoint.read(start, task="clouds")
+    state, old = network.state_dict(), other.state_dict()
+    shared = [band for band in network.bands if band in other.bands]
+    own, its = ([bands.index(band) for band in shared] for bands in (network.bands, other.bands))
+    # What belongs to a band: what stands for a missing value, and the first convolution.
+    stem = next(
+        name
+        for name, tensor in state.items()
+        if name != "absent" and tensor.ndim == 4 and name not in ("mean", "std")
+    )
+    copied = 0
+    for name, tensor in state.items():
+        if name in ("mean", "std", "temperature"):
+            continue
+        if name in ("absent", stem):
+            tensor[:, own] = old[name][:, its]
+        elif name in old and old[name].shape == tensor.shape:
+            tensor.copy_(old[name])
+        else:
+            raise ModelError(f"{start} is of another size at {name}: choose weights of the recipe")
+        copied += 1
+    return copied
+
+
+def _told(learn: Sequence[Image]) -> tuple[str, ...]:
+    names = {"simulated": _SIMULATED, "weak": _WEAK, "human": _HUMAN}
+    kinds = [image.kind for image in learn]
+    return tuple(f"{kinds.count(k)} images {names[k]}" for k in names if k in kinds)
+
+
+def _split(learn: Sequence[Image], judge: Sequence[Image], rules: Sequence[str]) -> str:
+    away = f"; held out: {', '.join(rules)}" if rules else ""
+    return f"{len(learn)} images to train on, {len(judge)} of other places to validate with{away}"
