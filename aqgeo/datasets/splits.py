@@ -35,21 +35,3 @@ def by_place(images: Sequence[Image]) -> list[Image]:
         replace(image, split=strictest(known[image.place])) if image.split else image
         for image in images
     ]
-
-
-def hold_out(
-    images: Sequence[Image], test: Collection[str], validation: Collection[str]
-) -> list[Image]:
-    """Return images of which those without a split have one, by their place or day.
-
-    Args:
-        images: of any sets; a split of their own is kept.
-        test: places and days that are for testing, such as `MGRS-33TWM` or `2023-08-20`.
-        validation: the same for validation; what is named in neither is for training.
-    """
-
-    def split(image: Image) -> str:
-        names = {image.place, image.day}
-        return "test" if names & set(test) else "validation" if names & set(validation) else "train"
-
-    return [image if image.split else replace(image, split=split(image)) for image in images]
