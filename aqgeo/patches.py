@@ -78,18 +78,20 @@ def shrink(values: np.ndarray, size: int) -> np.ndarray:
         (band, size, size) float32; NaN where less than half of the area holds data.
     """
     known = ~np.isnan(values)
-    rows, columns = (_areas(n, size) for n in values.shape[1:])
-    total = rows @ np.where(known, values, 0).astype("float32") @ columns.T
-    weight = rows @ known.astype("float32") @ columns.T
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: np.ndarray = np.where(weight >= 0.5, total / weight, np.nan).astype("float32")
-    return found
+    total = _sums(_sums(np.where(known, values, 0.0), size, 1), size, 2)
+    weight = _sums(_sums(known.astype("float64"), size, 1), size, 2)
+    area = values.shape[1] * values.shape[2] / size**2
+    enough = weight >= 0.5 * area
+    return np.where(enough, total / np.where(enough, weight, 1), np.nan).astype("float32")
 
 
-def _areas(n: int, size: int) -> np.ndarray:
-    """Return (size, n) shares of each of n pixels in each of `size` cells over the same length."""
+def _sums(array: np.ndarray, size: int, axis: int) -> np.ndarray:
+    """Return sums over `size` equal parts of an axis; pixels on a border count by their share."""
+    n = array.shape[axis]
+    running = np.cumsum(array, axis=axis, dtype="float64")
+    running = np.concatenate([np.zeros_like(running.take([0], axis)), running], axis=axis)
     edges = np.arange(size + 1) * (n / size)
-    low, high = edges[:-1, None], edges[1:, None]
-    here = np.arange(n)[None]
-    shared = np.clip(np.minimum(high, here + 1) - np.maximum(low, here), 0, None)
-    return np.asarray(shared * (size / n), "float32")
+    low = np.minimum(edges.astype("int64"), n - 1)
+    part = np.expand_dims(edges - low, tuple(i for i in range(array.ndim) if i != axis))
+    at = running.take(low, axis) * (1 - part) + running.take(low + 1, axis) * part
+    return np.diff(at, axis=axis)

@@ -14,6 +14,7 @@ import typer
 
 from aqgeo import __version__
 from aqgeo.errors import AqgeoError
+from pipelines import cli_cover, cli_evaluate
 
 if TYPE_CHECKING:
     from pipelines.cluster import Cluster
@@ -346,6 +347,10 @@ def map_(
     scores = validate.scores(results["validate"])
     _tell(chain.made(work, results), json_file, {"validation": scores})
 
+
+app.command("classify-cover")(cli_cover.classify_cover)
+app.add_typer(cli_cover.tune, name="tune")
+app.add_typer(cli_evaluate.evaluate, name="evaluate")
 
 datasets = typer.Typer(help="Data sets with labels.", no_args_is_help=True)
 cloudsen12 = typer.Typer(

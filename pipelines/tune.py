@@ -115,7 +115,7 @@ def _tuned(
     name, settings = tune.best(study, base)
     settings = replace(settings, epochs=asked.epochs, patience=max(6, asked.epochs // 3))
     log.info("the best of %d trials is trained for %d epochs", asked.trials, asked.epochs)
-    network, rows = _trained(
+    network, rows = cover_network.train(
         name, settings, asked, (learn, judge), starts, keep=out / f"{name}{_STATE}"
     )
     scores = max(rows, key=lambda row: (row["f1"], -row["validation_loss"]))
