@@ -407,6 +407,21 @@ def cloudsen12_describe(
     _tell([folder], json_file, {"cloudsen12": told})
 
 
+@cloudsen12.command("split")
+def cloudsen12_split(
+    folder: Annotated[Path, typer.Argument(help="Folder of TACO part files or of patches.")],
+    level: Level = "L1C",
+    seed: Annotated[int, typer.Option(min=0, help="Of splits that the set does not tell.")] = 0,
+    json_file: Json = None,
+) -> None:
+    """Write which split each place is in; places that have none are assigned one."""
+    from pipelines import datasets
+
+    told = datasets.cloudsen12_split(folder, level=level, seed=seed)
+    sys.stderr.write(datasets.split_table(told))
+    _tell([Path(told["file"])], json_file, {"cloudsen12": told})
+
+
 def _workspace(out: Path, cache_gib: float = CACHE_GIB) -> "Workspace":
     from pipelines.workspace import Workspace
 

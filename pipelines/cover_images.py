@@ -44,7 +44,7 @@ def parts(
     """
     if level not in LEVELS:
         raise SourceError(f"level {level!r}: choose L1C or L2A")
-    found = splits.by_place(train.images(data, level))
+    found = _by_place(train.images(data, level))
     if not found:
         raise SourceError(f"{', '.join(map(str, data))} hold no labelled images of {level}")
     split = [_part(image, hold_out, validation) for image in found]
@@ -71,3 +71,13 @@ def _part(image: Image, hold_out: Sequence[str], validation: Sequence[str]) -> I
     if train.held_out(image, validation):
         return replace(image, split="validation")
     return replace(image, split=image.split or "train")
+
+
+def _by_place(images: Sequence[Image]) -> list[Image]:
+    """Return images of which every place is in one split; those without a split stay so."""
+    known: dict[str, set[str]] = {}
+    for image in images:
+        if image.split:
+            known.setdefault(image.place, set()).add(image.split)
+    strict = {place: splits.strictest(found) for place, found in known.items()}
+    return [replace(i, split=strict[i.place]) if i.split else i for i in images]

@@ -1,11 +1,9 @@
 """Splits by place: images of one place are not independent, so they are in one split together."""
 
 import hashlib
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection
 
 from aqgeo.datasets.cloudsen12_record import Split
-from aqgeo.datasets.labelled import Image
 
 # Of ten places, one for testing, one for validation.
 _TEST, _VALIDATION = 0.1, 0.2
@@ -23,15 +21,3 @@ def assign(place: str, *, seed: int = 0) -> Split:
 def strictest(splits: Collection[str]) -> Split:
     """Return the one split of a place that a set has in several: test, validation, train."""
     return next(split for split in _ORDER if split in splits)
-
-
-def by_place(images: Sequence[Image]) -> list[Image]:
-    """Return images of which every place is in one split; those without a split stay so."""
-    known: dict[str, set[str]] = {}
-    for image in images:
-        if image.split:
-            known.setdefault(image.place, set()).add(image.split)
-    return [
-        replace(image, split=strictest(known[image.place])) if image.split else image
-        for image in images
-    ]
