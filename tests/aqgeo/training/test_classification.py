@@ -12,7 +12,6 @@ import aqgeo.models  # noqa: F401
 torch = pytest.importorskip("torch")
 from aqgeo.datasets.cover import Samples  # noqa: E402
 from aqgeo.errors import EstimateError  # noqa: E402
-from aqgeo.models.cover import CoverArguments, CoverNet  # noqa: E402
 from aqgeo.training import classification  # noqa: E402
 from aqgeo.training.classification import Settings, fit  # noqa: E402
 
@@ -27,16 +26,32 @@ def samples(count: int, seed: int) -> Samples:
     return Samples(values.astype("float16"), cover, tuple(map(str, range(count))))
 
 
-def network(seed: int = 0) -> CoverNet:
+class Small(torch.nn.Module):  # type: ignore[misc,name-defined]
+    """As a cover network from outside, and quick."""
+
+    bands = ("B02",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = torch.nn.Conv2d(1, 8, 4, stride=4)
+        self.norm = torch.nn.BatchNorm2d(8)
+        self.head = torch.nn.Sequential(torch.nn.Dropout(0.1), torch.nn.Linear(8, 5))
+
+    def forward(self, x: Any) -> Any:
+        told = self.head(self.norm(self.net(x)).relu().mean((2, 3)))
+        return told[:, :-1], torch.sigmoid(told[:, -1])
+
+
+def network(seed: int = 0) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return CoverNet(CoverArguments("mobilenet", ("B02",), (0.5,), (0.3,), size=32, head=4))
+        return Small()
 
 
 TRAIN, JUDGE = samples(24, 0), samples(12, 1)
 
 
-def state(net: CoverNet) -> dict[str, Any]:
+def state(net: Any) -> dict[str, Any]:
     return {name: tensor.clone() for name, tensor in net.state_dict().items()}
 
 
@@ -87,7 +102,7 @@ def test_training_stops_early_and_keeps_the_best_epoch(monkeypatch: pytest.Monke
     scores = iter([0.2, 0.9, 0.5, 0.4, 0.3])
     seen: list[dict[str, Any]] = []
 
-    def judge(net: CoverNet, *_: Any) -> dict[str, float]:
+    def judge(net: Any, *_: Any) -> dict[str, float]:
         seen.append(state(net))
         return {"validation_loss": 1.0, "f1": next(scores), "mae": 0.0}
 
@@ -98,18 +113,18 @@ def test_training_stops_early_and_keeps_the_best_epoch(monkeypatch: pytest.Monke
     assert same(state(net), seen[1])
 
 
-def test_it_learns_what_a_child_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_learns_what_a_child_sees() -> None:
     net = network()
-    settings = replace(SETTINGS, epochs=10, strength=0.1, rate=1e-2, dropout=0.0)
+    settings = replace(SETTINGS, epochs=25, patience=25, strength=0.1, rate=3e-2)
     rows = fit(net, samples(64, 2), JUDGE, settings)
     assert max(row["f1"] for row in rows) > 0.6
     assert min(row["mae"] for row in rows) < 15
 
 
-def test_a_loss_that_is_not_finite_stops_with_a_word(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_with_a_word() -> None:
     broken = network()
     with torch.no_grad():
-        next(broken.head.parameters()).fill_(float("nan"))
+        broken.head[1].weight.fill_(float("nan"))
     with pytest.raises(EstimateError, match="lower the learning rate"):
         fit(broken, TRAIN, JUDGE, SETTINGS)
 
