@@ -152,8 +152,8 @@ def _draw(study: Any, out: Path) -> None:
     drawn = {
         "history.png": figures.history(points, _SCORE),
         "importance.png": figures.importance(shares, why),
-        "slice.png": figures.slices(points, _SCORE),
-        "contour.png": figures.contour(points, _pair(shares), _SCORE),
+        "slice.png": figures.slices(points, _SCORE, tune.LOGS),
+        "contour.png": figures.contour(points, _pair(shares), _SCORE, tune.LOGS),
     }
     for name, png in drawn.items():
         disk.save(out / name, png)

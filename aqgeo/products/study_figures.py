@@ -1,7 +1,7 @@
 """Pictures of a study of settings: history, importance, slices, contour."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,6 @@ from matplotlib.ticker import MaxNLocator
 
 _INK, _POINT, _BEST, _FAINT = "#1a1a1a", "#0072b2", "#d55e00", "#888888"
 _COLUMNS = 4
-# Settings whose values span orders of magnitude.
-_LOG = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ def history(points: Sequence[Point], label: str) -> bytes:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title("Study: history", loc="left", fontsize=11)
     if points:
-        axes.legend(frameon=False, fontsize=9, loc="lower right")
+        axes.legend(frameon=False, fontsize=9)
     return _png(figure)
 
 
@@ -74,18 +72,19 @@ def importance(shares: Mapping[str, float], why: str) -> bytes:
     return _png(figure)
 
 
-def slices(points: Sequence[Point], label: str) -> bytes:
+def slices(points: Sequence[Point], label: str, logs: Collection[str] = ()) -> bytes:
     """Draw the score against each setting as a PNG; the best trial is ringed.
 
     Args:
-        points: trials.
+        points: trials; a setting that all share is not drawn.
         label: name of the score.
+        logs: settings that span orders of magnitude.
     """
     good = _good(points)
-    names = list(good[0].values) if good else []
+    names = [n for n in (good[0].values if good else ()) if len({p.values[n] for p in good}) > 1]
     if not names:
         figure, axes = _figure(7.0, 2.4)
-        _say(axes, "No trial succeeded")
+        _say(axes, f"{len(good)} trials succeeded: too few")
         return _png(figure)
     columns = min(_COLUMNS, len(names))
     rows = -(-len(names) // columns)
@@ -95,11 +94,14 @@ def slices(points: Sequence[Point], label: str) -> bytes:
         facecolor="white",
         layout="constrained",
     )
+    layout = figure.get_layout_engine()
+    assert layout is not None
+    layout.set(w_pad=0.14)  # type: ignore[call-arg]
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     scores = [_score(p) for p in good]
     first = int(np.argmax(scores))
     for axes, name in zip(grid.flat, names, strict=False):
-        places = _places(axes, [p.values[name] for p in good], "x")
+        places = _places(axes, [p.values[name] for p in good], "x", log=name in logs)
         axes.scatter(places, scores, s=26, color=_POINT, alpha=0.8, linewidths=0)
         axes.scatter(
             places[first], scores[first], s=90, facecolors="none", edgecolors=_BEST, linewidths=1.8
@@ -114,25 +116,31 @@ def slices(points: Sequence[Point], label: str) -> bytes:
     return _png(figure)
 
 
-def contour(points: Sequence[Point], pair: tuple[str, str], label: str) -> bytes:
+def contour(
+    points: Sequence[Point], pair: tuple[str, str], label: str, logs: Collection[str] = ()
+) -> bytes:
     """Draw the score over two settings as a PNG: trials, and between them a surface.
 
     Args:
         points: trials.
         pair: names of the settings for x and y, both numbers.
         label: name of the score.
+        logs: settings that span orders of magnitude.
     """
     figure, axes = _figure(6.6, 5.2)
     good = _good(points)
     if len(good) < 2:
         _say(axes, f"{len(good)} trials succeeded: too few")
         return _png(figure)
-    x, y = (_places(axes, [p.values[n] for p in good], a) for n, a in zip(pair, "xy", strict=True))
+    x, y = (
+        _places(axes, [p.values[n] for p in good], a, log=n in logs)
+        for n, a in zip(pair, "xy", strict=True)
+    )
     scores = np.array([_score(p) for p in good])
     norm = {"vmin": scores.min(), "vmax": max(scores.max(), scores.min() + 1e-9)}
     surface = _surface(axes, x, y, scores)
     if surface is not None:
-        axes.pcolormesh(*surface, cmap="Blues", alpha=0.75, shading="gouraud", **norm)
+        axes.contourf(*surface, levels=np.linspace(norm["vmin"], norm["vmax"], 13), cmap="Blues")
     shown = axes.scatter(x, y, c=scores, cmap="Blues", s=60, edgecolors=_INK, zorder=3, **norm)
     first = int(np.argmax(scores))
     axes.scatter(
@@ -155,7 +163,7 @@ def _surface(
     )
     if np.ptp(u) == 0 or np.ptp(v) == 0:
         return None
-    gu, gv = np.meshgrid(np.linspace(u.min(), u.max(), 60), np.linspace(v.min(), v.max(), 60))
+    gu, gv = np.meshgrid(*(np.linspace(*_wider(a), 90) for a in (u, v)))
     far = ((gu[..., None] - u) / np.ptp(u)) ** 2 + ((gv[..., None] - v) / np.ptp(v)) ** 2
     weight = 1 / (far + 1e-3)
     height = (weight * scores).sum(-1) / weight.sum(-1)
@@ -164,7 +172,13 @@ def _surface(
     return gx, gy, height
 
 
-def _places(axes: Axes, values: Sequence[Any], axis: str) -> np.ndarray:
+def _wider(values: np.ndarray) -> tuple[float, float]:
+    """Return the ends of some values, with room for their marks."""
+    room = 0.06 * float(np.ptp(values))
+    return float(values.min()) - room, float(values.max()) + room
+
+
+def _places(axes: Axes, values: Sequence[Any], axis: str, *, log: bool) -> np.ndarray:
     """Return where values stand along an axis, which is made to fit them."""
     if any(isinstance(value, str) for value in values):
         words = sorted(set(map(str, values)))
@@ -172,7 +186,7 @@ def _places(axes: Axes, values: Sequence[Any], axis: str) -> np.ndarray:
         axes.set(**{f"{axis}lim": (-0.5, len(words) - 0.5)})
         return np.array([words.index(str(value)) for value in values], "float64")
     found = np.array(values, "float64")
-    if found.min() > 0 and found.max() / found.min() > _LOG:
+    if log and found.min() > 0:
         axes.set(**{f"{axis}scale": "log"})
     return found
 

@@ -30,6 +30,8 @@ SPACE: dict[str, BaseDistribution] = {
     "dropout": FloatDistribution(0.0, 0.6),
 }
 """What a study varies, by name of a field of Settings."""
+LOGS = frozenset({"rate", "decay"})
+"""Settings that span orders of magnitude."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,8 @@ def importance(study: optuna.Study) -> tuple[dict[str, float], str]:
         return {}, "all trials have the same score"
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {name: float(value) for name, value in found.items()}, ""
+    varied = {n: len({trial.values[n] for trial in good}) > 1 for n in found}
+    return {name: float(value) for name, value in found.items() if varied[name]}, ""
 
 
 def _trial(trial: FrozenTrial) -> Trial:
