@@ -3,9 +3,7 @@
 # Stages are imported inside the commands: `--help` must not wait for their libraries.
 import errno
 import importlib
-import json
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +12,25 @@ import typer
 
 from aqgeo import __version__
 from aqgeo.errors import AqgeoError
-from pipelines import cli_cover, cli_evaluate
+from pipelines import cli_cover, cli_datasets, cli_evaluate, cli_train
+from pipelines.cli_options import (
+    CACHE_GIB,
+    MEMORY,
+    WORK,
+    Archive,
+    CacheGib,
+    Json,
+    Memory,
+    MinQa,
+    MixedVersions,
+    Out,
+    Period,
+    Region,
+    Scheduler,
+    Sources,
+    Workers,
+    tell,
+)
 
 if TYPE_CHECKING:
     from pipelines.cluster import Cluster
@@ -38,63 +54,6 @@ _USERS_OWN = {
     errno.ENOTDIR: "choose a folder for --out",
     errno.EEXIST: "choose a folder for --out",
 }
-
-
-def _file_place(path: Path | None) -> Path | None:
-    """Refuse a file that cannot be written before any work is done."""
-    if path is not None and not path.parent.is_dir():
-        raise typer.BadParameter(f"{path.parent} is no folder: make it first")
-    return path
-
-
-Region = Annotated[str, typer.Argument(help="Region of catalogs/regions.geojson.")]
-Period = Annotated[
-    str,
-    typer.Option("--period", "-p", help="2024, 2024-06, 2024-06-15 or START/END (END excluded)."),
-]
-Out = Annotated[Path, typer.Option(help="Output folder.")]
-Sources = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--source",
-        help="Source of catalogs/sources.toml; repeat it, the first that serves a collection wins.",
-    ),
-]
-Archive = Annotated[
-    Path | None,
-    typer.Option(help="Static STAC catalog, or folder of Sentinel-5P granules, to read instead."),
-]
-CacheGib = Annotated[
-    float, typer.Option(min=0, help="Size that the cache of fetched files may reach, GiB.")
-]
-MixedVersions = Annotated[
-    bool,
-    typer.Option("--mixed-versions", help="Take Sentinel-5P processor versions that do not match."),
-]
-Scheduler = Annotated[
-    str | None, typer.Option(help="Running Dask scheduler, tcp://...; local workers if left out.")
-]
-Workers = Annotated[
-    int | None, typer.Option(min=1, help="Local Dask workers; one for each core if left out.")
-]
-Memory = Annotated[str, typer.Option(help="Cap on the memory of all local workers together.")]
-Json = Annotated[
-    Path | None,
-    typer.Option(
-        "--json",
-        metavar="FILE",
-        help="Write the summary to FILE as JSON.",
-        dir_okay=False,
-        callback=_file_place,
-    ),
-]
-MinQa = Annotated[
-    float,
-    typer.Option(min=0, max=1, help="Bound that Sentinel-5P qa_value must exceed, 0 to 1."),
-]
-WORK = Path("work")
-MEMORY = "3GiB"
-CACHE_GIB = 50.0
 
 
 @app.callback(invoke_without_command=True)
@@ -175,7 +134,7 @@ def simulate(
         levels=tuple(level) if level else None,
         granules=granules,
     )
-    _tell([path], json_file)
+    tell([path], json_file)
 
 
 @app.command()
@@ -190,7 +149,7 @@ def simulate_orbits(
     from pipelines import simulate
 
     path = simulate.simulate_orbits(_workspace(out), period, seed=seed, workers=workers)
-    _tell([path], json_file)
+    tell([path], json_file)
 
 
 @app.command()
@@ -230,11 +189,11 @@ def ingest(
     if dry_run:
         told = preview.preview(work, region, period, **how)
         sys.stderr.write(preview.table(told))
-        _tell([], json_file, {"preview": told})
+        tell([], json_file, {"preview": told})
         return
     with _cluster(scheduler, workers, memory) as cluster:
         path = ingest.ingest(work, region, period, **how, fields=field or (), cluster=cluster)
-    _tell([path], json_file)
+    tell([path], json_file)
 
 
 def _stage(name: str, text: str) -> None:
@@ -253,7 +212,7 @@ def _stage(name: str, text: str) -> None:
         stage = getattr(importlib.import_module(f"pipelines.{name}"), name)
         with _cluster(scheduler, workers, memory) as cluster:
             path = stage(_workspace(out), region, period, cluster=cluster)
-        _tell([path], json_file)
+        tell([path], json_file)
 
 
 _stage("clean", "Mask clouds, fill gaps from other dates, make the cloud-free composite.")
@@ -272,7 +231,7 @@ def means(
     """Average the NO2 column by day, week, month or season, from the orbits that were ingested."""
     from pipelines import means
 
-    _tell([means.means(_workspace(out), region, period, every=every)], json_file)
+    tell([means.means(_workspace(out), region, period, every=every)], json_file)
 
 
 @app.command()
@@ -286,7 +245,7 @@ def publish(
     """Publish one product: COGs, QGIS styles, quick look, STAC item."""
     from pipelines import publish
 
-    _tell([publish.publish(_workspace(out), region, period, product=product)], json_file)
+    tell([publish.publish(_workspace(out), region, period, product=product)], json_file)
 
 
 @app.command()
@@ -296,7 +255,7 @@ def validate(region: Region, period: Period, out: Out = WORK, json_file: Json = 
 
     path = validate.validate(_workspace(out), region, period)
     sys.stderr.write(validate.table(path))
-    _tell([path / "report.html"], json_file, {"validation": validate.scores(path)})
+    tell([path / "report.html"], json_file, {"validation": validate.scores(path)})
 
 
 @app.command()
@@ -306,7 +265,7 @@ def score(region: Region, period: Period, out: Out = WORK, json_file: Json = Non
 
     path = score.score(_workspace(out), region, period)
     sys.stderr.write(score.table(path))
-    _tell([path / "scorecard.html"], json_file, {"scorecard": score.scores_of(path)})
+    tell([path / "scorecard.html"], json_file, {"scorecard": score.scores_of(path)})
 
 
 @app.command("map")
@@ -345,81 +304,14 @@ def map_(
         )
         results = chain.run(steps)
     scores = validate.scores(results["validate"])
-    _tell(chain.made(work, results), json_file, {"validation": scores})
+    tell(chain.made(work, results), json_file, {"validation": scores})
 
 
-app.command("classify-cover")(cli_cover.classify_cover)
+app.add_typer(cli_datasets.datasets, name="datasets")
+app.add_typer(cli_train.train, name="train")
 app.add_typer(cli_cover.tune, name="tune")
 app.add_typer(cli_evaluate.evaluate, name="evaluate")
-
-datasets = typer.Typer(help="Data sets with labels.", no_args_is_help=True)
-cloudsen12 = typer.Typer(
-    help="CloudSEN12: Sentinel-2 patches with cloud labels.", no_args_is_help=True
-)
-app.add_typer(datasets, name="datasets")
-datasets.add_typer(cloudsen12, name="cloudsen12")
-Level = Annotated[str, typer.Option(help="Processing level, L1C or L2A.")]
-
-
-@cloudsen12.command("download")
-def cloudsen12_download(
-    folder: Annotated[Path, typer.Argument(help="Where to; it may hold a part of it already.")],
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many patches.")],
-    split: Annotated[
-        str | None, typer.Option(help="train, validation or test; from all three if left out.")
-    ] = None,
-    label_type: Annotated[str, typer.Option(help="high, scribble or nolabel.")] = "high",
-    level: Level = "L1C",
-    size: Annotated[int, typer.Option(help="Pixels a side, 509 or 2000.")] = 509,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, another choice.")] = 0,
-    part: Annotated[
-        list[str] | None, typer.Option(help="Part file of a mirror, URL; repeat it for all.")
-    ] = None,
-    json_file: Json = None,
-) -> None:
-    """Fetch patches of CloudSEN12+; run again, it fetches what is missing."""
-    from pipelines import datasets
-
-    path = datasets.cloudsen12_download(
-        folder,
-        count=count,
-        split=split,
-        label_type=label_type,
-        level=level,
-        size=size,
-        seed=seed,
-        urls=part or (),
-    )
-    _tell([path], json_file, {"manifest": json.loads(path.read_text("utf-8"))})
-
-
-@cloudsen12.command("describe")
-def cloudsen12_describe(
-    folder: Annotated[Path, typer.Argument(help="Folder of TACO part files or of patches.")],
-    level: Level = "L1C",
-    json_file: Json = None,
-) -> None:
-    """Count patches by split, label, class and cover; name places that lie in several splits."""
-    from pipelines import datasets
-
-    told = datasets.cloudsen12_describe(folder, level=level)
-    sys.stderr.write(datasets.table(told))
-    _tell([folder], json_file, {"cloudsen12": told})
-
-
-@cloudsen12.command("split")
-def cloudsen12_split(
-    folder: Annotated[Path, typer.Argument(help="Folder of TACO part files or of patches.")],
-    level: Level = "L1C",
-    seed: Annotated[int, typer.Option(min=0, help="Of splits that the set does not tell.")] = 0,
-    json_file: Json = None,
-) -> None:
-    """Write which split each place is in; places that have none are assigned one."""
-    from pipelines import datasets
-
-    told = datasets.cloudsen12_split(folder, level=level, seed=seed)
-    sys.stderr.write(datasets.split_table(told))
-    _tell([Path(told["file"])], json_file, {"cloudsen12": told})
+app.command("classify-cover")(cli_cover.classify_cover)
 
 
 def _workspace(out: Path, cache_gib: float = CACHE_GIB) -> "Workspace":
@@ -432,24 +324,6 @@ def _cluster(scheduler: str | None, workers: int | None, memory: str) -> "Cluste
     from pipelines.cluster import Cluster
 
     return Cluster(scheduler, workers=workers, memory=memory)
-
-
-def _tell(paths: list[Path], json_file: Path | None, more: dict[str, Any] | None = None) -> None:
-    """Print paths, one a line; write them with the summary as JSON if asked."""
-    shown = [os.path.relpath(path) for path in paths]
-    if json_file is not None:
-        from pipelines.workspace import PROVENANCE
-
-        # A file lies in its result's folder, the catalog of a simulated archive one below.
-        around = [folder for path in paths for folder in (path, *path.parents[:2])]
-        beside = {str(folder) for folder in around if (folder / PROVENANCE).is_file()}
-        provenance = {
-            os.path.relpath(folder): json.loads((Path(folder) / PROVENANCE).read_text("utf-8"))
-            for folder in sorted(beside)
-        }
-        content = {"paths": shown, "provenance": provenance, **(more or {})}
-        json_file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    sys.stdout.write("".join(f"{line}\n" for line in shown))
 
 
 def main() -> None:

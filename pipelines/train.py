@@ -1,5 +1,6 @@
 """Training of networks from recipes: images in, a run folder with weights and scores out."""
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 WEIGHTS, SCORES = "weights.safetensors", "scores.json"
 # Images that statistics are taken from.
 _SAMPLE = 120
-_SIMULATED = "simulated by this project (CC0-1.0)"
+_SIMULATED = "simulated by this project"
 _WEAK = "contains modified Copernicus Sentinel data; weak labels: Sen2Cor's scene classification"
 _HUMAN = "CloudSEN12 layout, human labels: licence as its publisher states"
 
@@ -103,7 +104,7 @@ def train_clouds(
     if start is not None:
         log.info("%d tensors begin as in %s", _begin(network, start), start)
     with lock(folder.absolute()):
-        task = segmentation.CloudTask(network, patches, how.epochs)
+        task = segmentation.CloudTask(network, patches)
         batches = segmentation.loaders(learn, judge, bands, patches, seed=how.seed, workers=workers)
         best = fit.fit(task, *batches, folder, how, watch=segmentation.WATCH)
         temperature = segmentation.calibrate(network, batches[1])
@@ -129,6 +130,11 @@ def train_clouds(
         checkpoint.write(folder / WEIGHTS, network, card)
         disk.save(folder / SCORES, disk.as_json(card.scores))
     return folder / WEIGHTS
+
+
+def scores(weights: Path) -> dict[str, Any]:
+    """Return what a run measured on its validation."""
+    return dict(json.loads((weights.parent / SCORES).read_text("utf-8")))
 
 
 def _products(catalog: Path, level: str) -> list[pystac.Item]:
