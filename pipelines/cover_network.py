@@ -14,6 +14,8 @@ from aqgeo.datasets.labelled import Image
 from aqgeo.errors import ModelError, SourceError
 from pipelines.cover_images import Parts
 
+# Samples that statistics are taken from.
+_MANY = 1000
 Starts = Mapping[str, Path | None]
 """Weights of ImageNet to begin with, by network; None for nothing."""
 
@@ -62,7 +64,7 @@ def build(name: str, settings: Any, asked: Asked, learn: Samples, starts: Starts
 def _arguments(name: str, settings: Any, asked: Asked, learn: Samples) -> Any:
     from aqgeo.models import cover as models
 
-    flat = learn.values.transpose(1, 0, 2, 3).reshape(len(asked.bands), -1).astype("float32")
+    flat = _some(learn).transpose(1, 0, 2, 3).reshape(len(asked.bands), -1)
     if lost := [b for b, row in zip(asked.bands, flat, strict=True) if np.isnan(row).all()]:
         raise SourceError(f"no image has the band {', '.join(lost)}: add images that have it")
     told = {
@@ -130,7 +132,7 @@ def write(
 
     arguments = _arguments(chosen[0], chosen[1], asked, learn)
     classes = np.bincount(learn.classes, minlength=len(cover.NAMES))
-    step = threshold(learn.values.astype("float32"), learn.cover, asked.bands)
+    step = threshold(_some(learn), learn.cover[:: _step(learn)], asked.bands)
     places = sorted({image.place for image in parts.train if image.kind != "simulated"})
     card = checkpoint.Card(
         architecture="cover-net",
@@ -157,6 +159,15 @@ def write(
         },
     )
     checkpoint.write(path, network, card)
+
+
+def _some(learn: Samples) -> np.ndarray:
+    """Return (n, band, y, x) float32 values of samples, evenly over all."""
+    return learn.values[:: _step(learn)].astype("float32")
+
+
+def _step(learn: Samples) -> int:
+    return max(1, len(learn.ids) // _MANY)
 
 
 def _told(image: Image) -> str:

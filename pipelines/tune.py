@@ -88,13 +88,14 @@ def _tuned(
         "images": cover_images.digest([*parts.train, *parts.validation]),
         "pretrained": {name: start is not None for name, start in starts.items()},
     }
-    study = tune.open_study(path, json.loads(json.dumps(about)))
+    tune.look(path)
     learn, judge = _samples(parts.train, asked, overlap=True), _samples(parts.validation, asked)
     log.info("%d samples to learn from, %d to validate with", len(learn.ids), len(judge.ids))
     base = Settings(epochs=asked.trial_epochs, batch=asked.batch, seed=asked.seed)
     for name in asked.networks:
         # Weights that do not fit are told before hours of trials.
         cover_network.build(name, base, asked, learn, starts)
+    study = tune.open_study(path, json.loads(json.dumps(about)))
 
     def objective(name: str, settings: Settings) -> float:
         _, rows = cover_network.train(name, settings, asked, (learn, judge), starts)

@@ -60,7 +60,7 @@ def open_study(path: Path, about: Mapping[str, Any]) -> optuna.Study:
     Raises:
         EstimateError: the file is no study, or one about something else.
     """
-    _look(path)
+    look(path)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
@@ -176,8 +176,12 @@ def _ended(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.COMPLETE or "why" in trial.user_attrs
 
 
-def _look(path: Path) -> None:
-    """Refuse what is no study before Optuna would make tables in it."""
+def look(path: Path) -> None:
+    """Refuse a file that is no study before Optuna would make tables in it.
+
+    Raises:
+        EstimateError: it is no SQLite database, or one of something else.
+    """
     if not path.exists():
         if not path.parent.is_dir():
             raise EstimateError(f"{path.parent} is no folder: make it first")
