@@ -1,4 +1,4 @@
-"""Commands that compare detectors on labelled images: `aqgeo evaluate`."""
+"""Commands that judge detectors and networks on held-out images: `aqgeo evaluate`."""
 
 # Libraries are imported inside the commands: `--help` must not wait for them.
 import json
@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aqgeo.errors import SourceError
+from pipelines.cli_cover import Data, HoldOut, Unet
+from pipelines.cli_options import Json, tell
 
 if TYPE_CHECKING:
     from aqgeo.processing.contenders import Network
     from pipelines.labelled_sets import Set
 
-evaluate = typer.Typer(help="Compare detectors on labelled images.", no_args_is_help=True)
+evaluate = typer.Typer(
+    help="Judge networks and their rivals on held-out images.", no_args_is_help=True
+)
 
 
 @evaluate.command("clouds")
@@ -71,12 +75,7 @@ def clouds(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the pixels that trees learn from.")] = 0,
-    json_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--json", metavar="FILE", help="Write the summary to FILE as JSON.", dir_okay=False
-        ),
-    ] = None,
+    json_file: Json = None,
 ) -> None:
     """Compare our network, SCL, s2cloudless, ukis-csmask, trees and a threshold on held-out images.
 
@@ -87,8 +86,6 @@ def clouds(
 
     if level not in (None, "L1C", "L2A"):
         raise typer.BadParameter(f"level {level!r} is none: write L1C or L2A")
-    if json_file is not None and not json_file.parent.is_dir():
-        raise typer.BadParameter(f"{json_file.parent} is no folder: make it first")
     sets = [one for path in data or () for one in labelled_sets.of(path, hold_out or (), level)]
     if images is not None:
         if not bands:
@@ -104,10 +101,25 @@ def clouds(
     page = evaluate.evaluate_clouds(out, sets=sets, weights=networks, methods=chosen, seed=seed)
     content = json.loads((out / evaluate.CONTENT).read_text("utf-8"))
     sys.stderr.write(evaluate.text(content))
-    if json_file is not None:
-        told = {"paths": [str(page)], "tables": content["tables"]}
-        json_file.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    sys.stdout.write(f"{page}\n")
+    tell([page], json_file, {"tables": content["tables"]})
+
+
+@evaluate.command("cover")
+def evaluate_cover(
+    weights: Annotated[Path, typer.Option(help="Weights of a cover network.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("work/evaluate-cover"),
+    hold_out: HoldOut = None,
+    unet: Unet = None,
+    json_file: Json = None,
+) -> None:
+    """Compare a cover network with counting and simple rules: numbers, curves, one page."""
+    from pipelines import evaluate_cover as stage
+
+    path = stage.evaluate_cover(weights, data, out, hold_out=hold_out or (), unet=unet)
+    sys.stderr.write(stage.table(stage.scores(path)))
+    names = [stage.PAGE, stage.SCORES, *stage.FIGURES]
+    tell([path / name for name in names], json_file, {"evaluation": stage.scores(path)})
 
 
 def _classes(text: str) -> dict[int, str]:
