@@ -24,6 +24,9 @@ _MARGINS: dict[Encoder, int] = {
     "tu-resnet10t": 192,
     "tu-resnet18": 288,
 }
+# Channels that the head adds of each pixel alone. The finest features of the encoder lie on pixels
+# twice as large: without these, a cloud of one pixel, common where pixels are large, is not seen.
+_PIXEL = 8
 # Reflectance beyond which nothing more is told: bright cloud.
 _BRIGHTEST = 1.6
 
@@ -83,6 +86,10 @@ class CloudUNet(nn.Module):
             classes=told.classes,
             decoder_channels=told.decoder,
         )
+        self.net.pixels = _convolution(len(told.bands), _PIXEL, 1)
+        self.net.segmentation_head = nn.Sequential(
+            _convolution(told.decoder[-1] + _PIXEL, _PIXEL, 3), nn.Conv2d(_PIXEL, told.classes, 1)
+        )
         shape = 1, len(told.bands), 1, 1
         self.register_buffer("mean", torch.tensor(told.mean).reshape(shape))
         self.register_buffer("std", torch.tensor(told.std).reshape(shape))
@@ -127,13 +134,14 @@ class _Part(nn.Module):
         for name in ("mean", "std", "absent"):
             self.register_buffer(name, getattr(whole, name).detach()[:, given])
         self.register_buffer("temperature", whole.temperature)
-        stem = next(m for m in self.net.encoder.modules() if isinstance(m, nn.Conv2d))
-        weight = stem.weight.detach()
-        # What stands for the other bands is constant: together they are one plane of ones. A plane
-        # and no bias, since beyond the image's edge it is zero as they were.
-        others = (weight[:, rest] * whole.absent.detach()[:, rest]).sum(1, keepdim=True)
-        stem.weight = nn.Parameter(torch.cat([weight[:, given], others], 1))
-        stem.in_channels = len(given) + 1
+        for part in (self.net.encoder, self.net.pixels):
+            first = next(m for m in part.modules() if isinstance(m, nn.Conv2d))
+            weight = first.weight.detach()
+            # What stands for the other bands is constant: together they are one plane of ones. A
+            # plane and no bias, since beyond the image's edge it is zero as they were.
+            others = (weight[:, rest] * whole.absent.detach()[:, rest]).sum(1, keepdim=True)
+            first.weight = nn.Parameter(torch.cat([weight[:, given], others], 1))
+            first.in_channels = len(given) + 1
 
     def forward(self, x: Tensor, wanted: Window | None = None) -> Tensor:
         scaled = (x.clamp(max=_BRIGHTEST) - self.mean) / self.std
@@ -141,3 +149,8 @@ class _Part(nn.Module):
         ones = torch.ones_like(known[:, :1])
         both = torch.cat([known, ones], 1)
         return unet_window.logits(self.net, both, wanted) / self.temperature
+
+
+def _convolution(channels: int, wanted: int, size: int) -> nn.Sequential:
+    convolution = nn.Conv2d(channels, wanted, size, padding=size // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(wanted), nn.ReLU())

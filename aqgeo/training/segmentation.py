@@ -19,6 +19,9 @@ from aqgeo.training.losses import EITHER, IGNORED, CloudLoss, extended
 
 CLASSES = ("clear", "thick", "thin", "shadow")
 WATCH = "score"
+# Weight of a batch in the mean that batch norms keep. Batches differ in their bands: with the usual
+# .1 that mean follows the last few.
+_MOMENTUM = 0.02
 # Images that judge an epoch, evenly taken, so that judging is short beside learning.
 _JUDGES = 36
 # Large images that take long to decode and come in every epoch.
@@ -125,6 +128,9 @@ class CloudTask(lightning.LightningModule):
         """Take the network to train."""
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
+        for part in network.modules():
+            if isinstance(part, torch.nn.BatchNorm2d):
+                part.momentum = _MOMENTUM
         self.settings = settings
         self.loss = CloudLoss()
         self.losses: list[float] = []
