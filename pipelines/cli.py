@@ -12,7 +12,7 @@ import typer
 
 from aqgeo import __version__
 from aqgeo.errors import AqgeoError
-from pipelines import cli_datasets, cli_train
+from pipelines import cli_datasets, cli_mask, cli_train
 from pipelines.cli_options import (
     CACHE_GIB,
     MEMORY,
@@ -309,6 +309,7 @@ def map_(
 
 app.add_typer(cli_datasets.datasets, name="datasets")
 app.add_typer(cli_train.train, name="train")
+app.command("mask")(cli_mask.mask)
 
 
 def _workspace(out: Path, cache_gib: float = CACHE_GIB) -> "Workspace":

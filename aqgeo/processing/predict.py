@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -201,7 +202,7 @@ def _load(weights: Path, state: tuple[int, ...], bands: tuple[str, ...], device:
             f"{weights} knows no band {', '.join(unknown)}: leave it out, or choose weights that "
             f"do; it has {', '.join(whole.bands)}"
         )
-    network = ready.ready(whole, bands)
+    network: Any = ready.ready(whole, bands)
     network.stride, network.margin = whole.stride, whole.margin
     return network.to(device, memory_format=torch.channels_last)
 
@@ -222,16 +223,13 @@ def _lengths(length: int, patch: int, margin: int) -> tuple[int, ...]:
     return (patch,) * (whole - 1) + (patch + rest,)
 
 
-def _spans(length: int, patch: int, margin: int) -> Iterator[tuple[slice, slice]]:
-    start = 0
-    spans = []
-    for size in _lengths(length, patch, margin):
-        stop = start + size
-        spans.append(
-            (slice(start, stop), slice(max(start - margin, 0), min(stop + margin, length)))
-        )
-        start = stop
-    return iter(spans)
+def _spans(length: int, patch: int, margin: int) -> list[tuple[slice, slice]]:
+    """Return blocks along one axis, inner and outer."""
+    stops = itertools.accumulate(_lengths(length, patch, margin), initial=0)
+    return [
+        (slice(start, stop), slice(max(start - margin, 0), min(stop + margin, length)))
+        for start, stop in itertools.pairwise(stops)
+    ]
 
 
 def _aligned(length: int, stride: int) -> int:
@@ -285,15 +283,14 @@ def _is_want_of_memory(err: RuntimeError) -> bool:
     return isinstance(err, torch.OutOfMemoryError) or any(s in str(err) for s in _NO_MEMORY)
 
 
-def _forward(
-    values: np.ndarray, within: tuple[slice, slice], job: Job, device: str
-) -> np.ndarray:
+def _forward(values: np.ndarray, within: tuple[slice, slice], job: Job, device: str) -> np.ndarray:
     network = network_of(job, device)
     short = [-n % network.stride for n in values.shape[-2:]]
-    x = torch.from_numpy(np.where(np.isinf(values), np.float32("nan"), values))
+    x = torch.from_numpy(np.ascontiguousarray(values, "float32"))
+    x = x.to(memory_format=torch.channels_last, copy=True)
+    x.nan_to_num_(np.nan, np.nan, np.nan)
     if any(short):
         x = torch.nn.functional.pad(x, (0, short[1], 0, short[0]), value=float("nan"))
-    x = x.contiguous(memory_format=torch.channels_last)
     if device != "cpu":
         x = x.pin_memory().to(device, non_blocking=True)
     half = torch.autocast(device, torch.bfloat16, enabled=job.settings.precision == "bf16")
