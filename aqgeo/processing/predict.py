@@ -103,20 +103,11 @@ def predict(values: da.Array, job: Job) -> da.Array:
     """
     if values.ndim != 4 or values.shape[1] != len(job.bands):
         raise ValueError(f"values {values.shape} are not (time, {len(job.bands)} bands, y, x)")
-    network = network_of(job, "cpu")
-    margin = _aligned(network.margin, network.stride)
-    height, width = (_lengths(n, job.settings.patch, margin) for n in values.shape[-2:])
-    cut = values.rechunk({0: job.settings.batch, 1: -1, 2: height, 3: width})
-    wide = da.overlap.overlap(cut, {2: margin, 3: margin}, "none")
-    return wide.map_blocks(
-        _lazy_block,
-        job,
-        margin,
-        chunks=(cut.chunks[0], (job.channels,), height, width),
-        dtype=job.dtype,
-        meta=np.empty((0, 0, 0, 0), job.dtype),
-        name=f"predict-{tokenize(values.name, job, _state(job.weights))}",
-    )
+    rows = [
+        da.concatenate([_lazy(values, block, job) for block in row], axis=3)
+        for row in blocks((values.shape[2], values.shape[3]), job)
+    ]
+    return da.concatenate(rows, axis=2)
 
 
 def blocks(shape: tuple[int, int], job: Job) -> list[list[Block]]:
@@ -236,17 +227,19 @@ def _aligned(length: int, stride: int) -> int:
     return -(-length // stride) * stride
 
 
-def _lazy_block(
-    values: np.ndarray, job: Job, margin: int, block_info: dict[int, Any] | None = None
-) -> np.ndarray:
-    """Run a job on a block that Dask has given its margin; it has none at the raster's edge."""
-    where = (block_info or {})[0]
-    within = []
-    for axis in (2, 3):
-        at, last = where["chunk-location"][axis], where["num-chunks"][axis] - 1
-        stop = values.shape[axis] - (margin if at < last else 0)
-        within.append(slice(margin if at else 0, stop))
-    return run(values, (within[0], within[1]), job)
+def _lazy(values: da.Array, block: Block, job: Job) -> da.Array:
+    """Return a block of the result for all dates."""
+    wide = values[..., *block.outer].rechunk({0: job.settings.batch, 1: -1, 2: -1, 3: -1})
+    height, width = (part.stop - part.start for part in block.inner)
+    return wide.map_blocks(
+        run,
+        block.within,
+        job,
+        chunks=(wide.chunks[0], (job.channels,), (height,), (width,)),
+        dtype=job.dtype,
+        meta=np.empty((0, 0, 0, 0), job.dtype),
+        name=f"predict-{tokenize(wide.name, block, job, _state(job.weights))}",
+    )
 
 
 def _fitting(values: np.ndarray, within: tuple[slice, slice], job: Job) -> np.ndarray:
