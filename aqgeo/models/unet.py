@@ -105,9 +105,7 @@ class CloudUNet(nn.Module):
             x: the bands in order.
             wanted: rows and columns to return, which begin at multiples of the stride; all if None.
         """
-        scaled = (x.clamp(max=_BRIGHTEST) - self.mean) / self.std
-        known = torch.where(torch.isnan(x), self.absent, scaled)
-        return unet_window.logits(self.net, known, wanted) / self.temperature
+        return unet_window.logits(self.net, _known(x, self), wanted).div(self.temperature)
 
     def only(self, bands: Sequence[str]) -> nn.Module:
         """Return a network of the same result for images without the other bands.
@@ -144,11 +142,14 @@ class _Part(nn.Module):
             first.in_channels = len(given) + 1
 
     def forward(self, x: Tensor, wanted: Window | None = None) -> Tensor:
-        scaled = (x.clamp(max=_BRIGHTEST) - self.mean) / self.std
-        known = torch.where(torch.isnan(x), self.absent, scaled)
-        ones = torch.ones_like(known[:, :1])
-        both = torch.cat([known, ones], 1)
-        return unet_window.logits(self.net, both, wanted) / self.temperature
+        planes = torch.cat([_known(x, self), torch.ones_like(x[:, :1])], 1)
+        return unet_window.logits(self.net, planes, wanted).div(self.temperature)
+
+
+def _known(x: Tensor, told: "CloudUNet | _Part") -> Tensor:
+    """Return the input of the layers: scaled, with what stands for missing values."""
+    scaled = x.clamp(max=_BRIGHTEST).sub_(told.mean).div_(told.std)
+    return torch.where(torch.isnan(x), told.absent, scaled)
 
 
 def _convolution(channels: int, wanted: int, size: int) -> nn.Sequential:
