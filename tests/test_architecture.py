@@ -21,7 +21,7 @@ SHARED = {
     # All but what fetches.
     "datasets": {p.stem for p in (ROOT / "aqgeo/datasets").glob("*.py")} - {"cloudsen12_fetch"},
     "products": {"stac_items"},
-    "scoring": {"classes", "fields", "gaps", "matching", "rules"},
+    "scoring": {"classes", "cloud_masks", "fields", "gaps", "matching", "rules"},
     # All but archive, which calls for all of them.
     "simulation": {p.stem for p in (ROOT / "aqgeo/simulation").glob("*.py")} - {"archive"},
 }

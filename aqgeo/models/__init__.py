@@ -5,7 +5,12 @@ own, and all that imports it fails. Nothing here calls them; it is enough that t
 """
 
 import importlib
+import os
 import sys
+
+# Large pages for tensors, read by torch at its first one: with small ones, a third of a network's
+# time on large images goes into page faults.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 import torch
 

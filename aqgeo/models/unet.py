@@ -1,5 +1,6 @@
 """U-Net that sees clouds in any subset of Sentinel-2's bands."""
 
+import copy
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -9,10 +10,20 @@ from pydantic import ConfigDict, Field, FiniteFloat
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
+from aqgeo.models import unet_window
+from aqgeo.models.unet_window import Window
+
 # Encoders by name of segmentation_models_pytorch. MobileNetV2 at half its width is the default: on
 # two cores it runs twice as fast as the whole one; no global pooling, so that a pixel's class does
 # not depend on how far away the image ends.
 Encoder = Literal["tu-mobilenetv2_050", "tu-mobilenetv2_100", "tu-resnet10t", "tu-resnet18"]
+# How far a pixel's result reaches by all layers; a test measures it.
+_MARGINS: dict[Encoder, int] = {
+    "tu-mobilenetv2_050": 320,
+    "tu-mobilenetv2_100": 320,
+    "tu-resnet10t": 192,
+    "tu-resnet18": 288,
+}
 # Reflectance beyond which nothing more is told: bright cloud.
 _BRIGHTEST = 1.6
 
@@ -50,7 +61,7 @@ class CloudUNet(nn.Module):
     arguments = UNetArguments
     stride = 32
     """Rows and columns of an input are multiples of it."""
-    margin = 128
+    margin: int
     """Pixels from an input's edge within which the result depends on where the image was cut."""
     temperature: Tensor
     mean: Tensor
@@ -64,6 +75,7 @@ class CloudUNet(nn.Module):
         """
         super().__init__()
         self.bands: Sequence[str] = told.bands
+        self.margin = _MARGINS[told.encoder]
         self.net = smp.Unet(
             told.encoder,
             encoder_weights=None,
@@ -79,8 +91,53 @@ class CloudUNet(nn.Module):
         # Logits are divided by it: calibrated on validation.
         self.register_buffer("temperature", torch.ones(()))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (b, class, h, w) of reflectance (b, band, h, w); NaN is no data."""
+    def forward(self, x: Tensor, wanted: Window | None = None) -> Tensor:
+        """Return logits (b, class, h, w) of reflectance (b, band, h, w); NaN is no data.
+
+        Args:
+            x: the bands in order.
+            wanted: rows and columns to return, which begin at multiples of the stride; all if None.
+        """
         scaled = (x.clamp(max=_BRIGHTEST) - self.mean) / self.std
         known = torch.where(torch.isnan(x), self.absent, scaled)
-        return self.net(known) / self.temperature  # type: ignore[no-any-return]
+        return unet_window.logits(self.net, known, wanted) / self.temperature
+
+    def only(self, bands: Sequence[str]) -> nn.Module:
+        """Return a network of the same result for images without the other bands.
+
+        Args:
+            bands: names of some of the network's bands, in the images' order.
+        """
+        return self if tuple(bands) == tuple(self.bands) else _Part(self, bands)
+
+
+class _Part(nn.Module):
+    """A network for images that hold a part of its bands, so that no plane of NaN is computed."""
+
+    mean: Tensor
+    std: Tensor
+    absent: Tensor
+    temperature: Tensor
+
+    def __init__(self, whole: CloudUNet, bands: Sequence[str]) -> None:
+        super().__init__()
+        given = [list(whole.bands).index(band) for band in bands]
+        rest = [n for n in range(len(whole.bands)) if n not in given]
+        self.net = copy.deepcopy(whole.net)
+        for name in ("mean", "std", "absent"):
+            self.register_buffer(name, getattr(whole, name).detach()[:, given])
+        self.register_buffer("temperature", whole.temperature)
+        stem = next(m for m in self.net.encoder.modules() if isinstance(m, nn.Conv2d))
+        weight = stem.weight.detach()
+        # What stands for the other bands is constant: together they are one plane of ones. A plane
+        # and no bias, since beyond the image's edge it is zero as they were.
+        others = (weight[:, rest] * whole.absent.detach()[:, rest]).sum(1, keepdim=True)
+        stem.weight = nn.Parameter(torch.cat([weight[:, given], others], 1))
+        stem.in_channels = len(given) + 1
+
+    def forward(self, x: Tensor, wanted: Window | None = None) -> Tensor:
+        scaled = (x.clamp(max=_BRIGHTEST) - self.mean) / self.std
+        known = torch.where(torch.isnan(x), self.absent, scaled)
+        ones = torch.ones_like(known[:, :1])
+        both = torch.cat([known, ones], 1)
+        return unet_window.logits(self.net, both, wanted) / self.temperature

@@ -1,0 +1,65 @@
+"""A U-Net's output for a window of its input, without computing all of it."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Window = tuple[slice, slice]
+# Cells round the wanted part with which a block of the decoder is computed: both its convolutions
+# reach two, and the next block wants four of its own, half as large.
+_AROUND = 4
+
+
+def logits(net: Any, x: Tensor, wanted: Window | None) -> Tensor:
+    """Return a network's output (b, class, h, w) for the wanted rows and columns of its input.
+
+    The encoder sees the whole input; the decoder, which is most of the work, only what the wanted
+    part depends on. The result is that of the whole, cut.
+
+    Args:
+        net: `segmentation_models_pytorch.Unet` of five stages.
+        x: (b, channel, h, w) with h and w multiples of 32.
+        wanted: rows and columns that begin at multiples of 32; all if None.
+    """
+    if wanted is None:
+        return net(x)  # type: ignore[no-any-return]
+    shape = x.shape[-2:]
+    features = net.encoder(x)[1:]
+    x = net.decoder.center(features.pop())
+    at = _whole(shape)
+    for number, block in enumerate(net.decoder.blocks):
+        stride = 2 ** (len(net.decoder.blocks) - 1 - number)
+        part = _widened(wanted, stride, shape)
+        x = _cut(x, part, at, 2 * stride)
+        skip = _cut(features.pop(), part, _whole(shape), stride) if features else None
+        x = block(x, *(_length(p) // stride for p in part), skip)
+        at = part
+    return _cut(net.segmentation_head(x), wanted, at, 1)
+
+
+def _whole(shape: torch.Size) -> Window:
+    return slice(0, shape[0]), slice(0, shape[1])
+
+
+def _widened(wanted: Window, stride: int, shape: torch.Size) -> Window:
+    """Return the pixels that a block is computed for, whole cells of the block before."""
+    around, cell = _AROUND * stride, 2 * stride
+    rows, cols = (
+        slice(max(part.start - around, 0), min(-(-(part.stop + around) // cell) * cell, length))
+        for part, length in zip(wanted, shape, strict=True)
+    )
+    return rows, cols
+
+
+def _cut(x: Tensor, part: Window, at: Window, stride: int) -> Tensor:
+    """Cut features that cover the pixels `at`, so that they cover those of `part`."""
+    rows, cols = (
+        slice((p.start - a.start) // stride, (p.stop - a.start) // stride)
+        for p, a in zip(part, at, strict=True)
+    )
+    return x[..., rows, cols]
+
+
+def _length(part: slice) -> int:
+    return int(part.stop - part.start)
