@@ -20,6 +20,9 @@ SHARED = {
     | {"station_columns", "station_rows"},
     # All but what fetches.
     "datasets": {p.stem for p in (ROOT / "aqgeo/datasets").glob("*.py")} - {"cloudsen12_fetch"},
+    # What checkpoints hold.
+    "models": {"cover", "unet"},
+    "training": {"augment", "classification", "losses"},
     "products": {"stac_items"},
     "scoring": {"classes", "cloud_masks", "fields", "gaps", "matching", "rules"},
     # All but archive, which calls for all of them.
