@@ -40,8 +40,8 @@ def classify_cover(
 ) -> list[dict[str, Any]]:
     """Return cover and class of images.
 
-    Cover is counted from the U-Net's mask, which was nearer to the truth than the networks for
-    cover; those are asked where their weights are named.
+    Cover is counted from the U-Net's mask; a network for cover is asked where its weights are
+    named, since none has beaten the best counting (docs/cover.md).
 
     Args:
         images: GeoTIFFs.

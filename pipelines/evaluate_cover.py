@@ -81,6 +81,7 @@ def evaluate_cover(
         "network": dict(card.arguments),
         "trained on": list(card.data),
         "split": card.split,
+        "counted by": "nothing" if counter is None else unet.name if unet else "aqgeo's own U-Net",
         "images": len(images),
         "pieces without enough labels": skipped,
         "sets": tables,

@@ -114,8 +114,8 @@ def imagenet(network: Network) -> str:
 def adopt(network: CoverNet, told: CoverArguments, path: Path) -> None:
     """Start a network from weights of ImageNet; its first layer is adapted to the bands.
 
-    timm's rule: weights of the three colours are repeated over the bands and scaled, so that the
-    sum over the input stays what it was.
+    timm's rule: weights of the three colours are repeated over the bands and scaled by three over
+    their number, so that the sum over the input stays about what it was.
 
     Args:
         network: without training.

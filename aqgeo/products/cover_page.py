@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+_NOTES = {
+    "simulated": "Rows called simulated are of SIMULATED DATA, compared with their own truth.",
+    "SCL": "Contains modified Copernicus Sentinel data.",
+}
 _CAPTIONS = {
     "roc.png": "Each class against all others, and the mean of the curves at equal false alarms.",
     "confusion.png": "Numbers of images; the colour is the share of the true class.",
@@ -25,9 +29,12 @@ def html(told: Mapping[str, Any], columns: Mapping[str, str], pictures: Mapping[
         "Split": told["split"],
         "Judged": f"{told['images']} images, {told['pieces without enough labels']} pieces without "
         "enough labels left out",
+        "Counted by": told["counted by"],
     }
+    notes = [note for name, note in _NOTES.items() if any(name in own for own in told["sets"])]
     return _PAGE.format(
         style=_STYLE,
+        notes="".join(f'<p class="banner">{escape(note)}</p>' for note in notes),
         facts="".join(f"<li>{escape(k)}: {escape(str(v))}</li>" for k, v in facts.items()),
         tables="".join(_table(name, rows, columns) for name, rows in told["sets"].items()),
         lost="".join(
@@ -39,6 +46,10 @@ def html(told: Mapping[str, Any], columns: Mapping[str, str], pictures: Mapping[
     )
 
 
+def _title(name: str) -> str:
+    return name[:1].upper() + name[1:]
+
+
 def _table(name: str, methods: Mapping[str, Any], columns: Mapping[str, str]) -> str:
     n = next(iter(methods.values()))["n"]
     head = "".join(f"<th>{escape(title)}</th>" for title in columns.values())
@@ -48,7 +59,7 @@ def _table(name: str, methods: Mapping[str, Any], columns: Mapping[str, str]) ->
         look = ' class="own"' if not number else ""
         lines.append(f'<tr{look}><td class="t">{escape(method)}</td>{cells}</tr>')
     return (
-        f'<section><h2>{escape(name.capitalize())}: {n} pieces</h2><div class="wide"><table>'
+        f'<section><h2>{escape(_title(name))}: {n} pieces</h2><div class="wide"><table>'
         f'<thead><tr><th class="t">By</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
         f"</table></div>{_undefined(methods)}</section>"
     )
@@ -73,7 +84,7 @@ def _classes(name: str, methods: Mapping[str, Any]) -> str:
                 f"<td>{row['n']}</td>{cells}<td>{area}</td></tr>"
             )
     return (
-        f'<section><h2>{escape(name.capitalize())}, by class</h2><div class="wide"><table><thead>'
+        f'<section><h2>{escape(_title(name))}, by class</h2><div class="wide"><table><thead>'
         f'<tr><th class="t">By</th><th class="t">Class</th><th>n</th>{head}<th>AUC</th></tr>'
         f"</thead><tbody>{''.join(lines)}</tbody></table></div></section>"
     )
@@ -109,6 +120,7 @@ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <style>{style}</style>
 </head>
 <body>
+{notes}
 <h1>Cover classes: percent of an image under cloud</h1>
 <ul>{facts}</ul>
 {tables}
@@ -123,6 +135,7 @@ or three classes off. Precision, recall and F1 are means over the classes that a
 _STYLE = """
 body{max-width:1300px;margin:0 auto;padding:1rem;color:#1a1a1a;
 font:15px/1.45 system-ui,"DejaVu Sans",sans-serif}
+.banner{border:2px solid #000;background:#fff3b0;padding:.3rem .6rem;color:#1a1a1a}
 section{border-top:2px solid #2c115f;margin-top:1.6rem}h2{margin:.5rem 0}
 p{color:#555;font-size:.9rem;max-width:70rem}.lost{color:#a33}
 img{display:block;max-width:100%;height:auto}.wide{overflow-x:auto}
