@@ -74,6 +74,10 @@ def clouds(
             help="aqgeo, SCL, s2cloudless, ukis-csmask, trees or threshold; repeat it; all."
         ),
     ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, help="Judge so many images of each fold at most, evenly chosen; all."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the pixels that trees learn from.")] = 0,
     json_file: Json = None,
 ) -> None:
@@ -96,6 +100,8 @@ def clouds(
         sets.append(labelled_sets.of_pairs(images.resolve().name, pairs))
     if not sets:
         raise typer.BadParameter("nothing to judge: name a set by --data or --images")
+    if count is not None:
+        sets = [labelled_sets.fewer(one, count) for one in sets]
     chosen = tuple(method) if method else evaluate_methods.METHODS
     networks = _weights(weights or (), sets) if "aqgeo" in chosen else {}
     page = evaluate.evaluate_clouds(out, sets=sets, weights=networks, methods=chosen, seed=seed)

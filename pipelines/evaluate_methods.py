@@ -136,7 +136,7 @@ def _fitted(
         for other in others
         if other.name != one.name and other.level == one.level
         for image in other.images
-        if image.split in ("", "train") and image.kind != "human"
+        if image.split == "train" or (image.kind == "weak" and not image.split)
     ]
     wanted = [name for name in (TREES, THRESHOLD) if name in names]
     if not own:
@@ -170,4 +170,4 @@ def _sample(fold: Fold, images: Sequence[Image], seed: int) -> contenders_fitted
         values, label = labelled.read(image, names)
         parts.append(contenders_fitted.draw(values, label, count=share, seed=seed + number))
     values, label = (np.concatenate(list(part)) for part in zip(*parts, strict=True))
-    return contenders_fitted.Sample(values, label, names, labelled.tells(images[0]))
+    return contenders_fitted.Sample(values, label, names)

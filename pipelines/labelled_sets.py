@@ -82,6 +82,12 @@ def of_pairs(name: str, images: Sequence[Image]) -> Set:
     return Set(name, images[0].level, (Fold("test", tuple(images)),), about, tuple(images))
 
 
+def fewer(one: Set, count: int) -> Set:
+    """Return a set of which at most so many images of each fold are judged."""
+    folds = (replace(fold, judged=tuple(spread(fold.judged, count))) for fold in one.folds)
+    return replace(one, folds=tuple(folds))
+
+
 def labels(image: Image, bands: Sequence[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return reflectance (band, y, x) and the label (y, x) by which pixels are judged.
 
@@ -154,4 +160,6 @@ def spread(images: Iterable[Image], most: int) -> list[Image]:
     kept = list(images)
     if len(kept) <= most:
         return kept
+    if most == 1:
+        return kept[:1]
     return [kept[round(n)] for n in np.linspace(0, len(kept) - 1, most)]
