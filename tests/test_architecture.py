@@ -21,6 +21,8 @@ SHARED = {
     # All but what fetches.
     "datasets": {p.stem for p in (ROOT / "aqgeo/datasets").glob("*.py")} - {"cloudsen12_fetch"},
     "products": {"stac_items"},
+    "models": {"checkpoint", "ready", "unet"},
+    "processing": {"clouds", "predict"},
     "scoring": {"classes", "fields", "gaps", "matching", "rules"},
     # All but archive, which calls for all of them.
     "simulation": {p.stem for p in (ROOT / "aqgeo/simulation").glob("*.py")} - {"archive"},

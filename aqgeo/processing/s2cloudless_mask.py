@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 import cv2
 import numpy as np
-from s2cloudless import S2PixelCloudDetector
+from s2cloudless.cloud_detector import S2PixelCloudDetector
 
 from aqgeo.processing import clouds
 
