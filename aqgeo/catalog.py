@@ -223,6 +223,26 @@ class Recipe:
     """How the run goes, `training/fit.Settings`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Weights that are shipped."""
+
+    __pydantic_config__ = _RULES
+
+    name: Name
+    """Identifier, the file's stem."""
+    title: str
+    """Name for people."""
+    task: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
+    """What the network is for."""
+    level: Literal["L1C", "L2A", "any"]
+    """Processing level of the images that it takes."""
+    file: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]+\.safetensors$")]
+    """Name of the checkpoint in `aqgeo/models/weights`."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """Checksum of the checkpoint."""
+
+
 def regions(folder: Path) -> dict[str, Region]:
     """Read regions.geojson: one feature a region, its `id` the name.
 
@@ -256,6 +276,14 @@ def recipes(folder: Path) -> dict[str, Recipe]:
     return {
         path.stem: _record(Recipe, _named(_toml(path), path.stem, path.name), path.name)
         for path in sorted((folder / "recipes").glob("*.toml"))
+    }
+
+
+def models(folder: Path) -> dict[str, Model]:
+    """Read models/*.toml: one file for each checkpoint."""
+    return {
+        path.stem: _record(Model, _named(_toml(path), path.stem, path.name), path.name)
+        for path in sorted((folder / "models").glob("*.toml"))
     }
 
 

@@ -129,13 +129,9 @@ class Cluster:
     def _start(self) -> str:
         if self._address is not None:
             return self._address
-        from dask.utils import parse_bytes
         from distributed import LocalCluster
 
-        try:
-            memory = parse_bytes(self._memory)
-        except ValueError as err:
-            raise WorkspaceError(f"memory {self._memory!r} is no size: write 3GiB") from err
+        memory = bytes_of(self._memory)
         with self._lock:
             if self._local is None:
                 self._local = LocalCluster(
@@ -147,6 +143,20 @@ class Cluster:
                     env={"DASK_LOGGING__DISTRIBUTED": "critical"},
                 )
             return str(self._local.scheduler_address)
+
+
+def bytes_of(memory: str) -> int:
+    """Return the bytes that a text such as 3GiB means.
+
+    Raises:
+        WorkspaceError: it is no size.
+    """
+    from dask.utils import parse_bytes
+
+    try:
+        return int(parse_bytes(memory))
+    except ValueError as err:
+        raise WorkspaceError(f"memory {memory!r} is no size: write 3GiB") from err
 
 
 def track(items: Iterable[T], label: str, total: int | None = None) -> Iterable[T]:

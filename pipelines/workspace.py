@@ -21,6 +21,7 @@ from pipelines.meter import Meter
 
 log = logging.getLogger(__name__)
 CHECKOUT = Path(__file__).resolve().parents[1]
+WEIGHTS = Path(aqgeo.__file__).parent / "models" / "weights"
 PROVENANCE = "provenance.json"
 
 
@@ -62,6 +63,24 @@ class Workspace:
     def products(self) -> dict[str, catalog.Product]:
         """Return all map products of the catalog."""
         return catalog.products(self.catalogs)
+
+    def model(self, task: str, level: str) -> tuple[Path, str]:
+        """Return the shipped weights for a task, and the checksum that they must have.
+
+        Args:
+            task: what the network is for.
+            level: processing level of the images.
+
+        Raises:
+            CatalogError: none are in the catalog.
+        """
+        for entry in catalog.models(self.catalogs).values():
+            if entry.task == task and entry.level in (level, "any"):
+                return WEIGHTS / entry.file, entry.sha256
+        raise CatalogError(
+            f"no weights for {task!r} of {level!r} images are in {self.catalogs / 'models'}: name "
+            "a file of your own with --weights, or choose level L1C or L2A"
+        )
 
     def source(
         self,

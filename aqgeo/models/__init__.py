@@ -12,7 +12,7 @@ import sys
 # time on large images goes into page faults.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
-import torch  # noqa: E402
+import torch
 
 
 def _open() -> "torch.library.Library | None":

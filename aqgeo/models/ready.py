@@ -11,7 +11,7 @@ def ready(network: Any, bands: Sequence[str]) -> nn.Module:
     """Return a trained network for images of some of its bands, in their order.
 
     Args:
-        network: in evaluation mode, with `bands` and `only`; it is changed and not to be used again.
+        network: in evaluation mode, with `only`; it is changed, and not to be used again.
         bands: names of the images' bands.
     """
     return fold(network.only(bands)).eval()

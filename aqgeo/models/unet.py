@@ -24,6 +24,9 @@ _MARGINS: dict[Encoder, int] = {
     "tu-resnet10t": 192,
     "tu-resnet18": 288,
 }
+# Channels that the head adds of each pixel alone. The finest features of the encoder lie on pixels
+# twice as large: without these, a cloud of one pixel, common where pixels are large, is not seen.
+_PIXEL = 8
 # Reflectance beyond which nothing more is told: bright cloud.
 _BRIGHTEST = 1.6
 
@@ -83,6 +86,10 @@ class CloudUNet(nn.Module):
             classes=told.classes,
             decoder_channels=told.decoder,
         )
+        self.net.pixels = _convolution(len(told.bands), _PIXEL, 1)
+        self.net.segmentation_head = nn.Sequential(
+            _convolution(told.decoder[-1] + _PIXEL, _PIXEL, 3), nn.Conv2d(_PIXEL, told.classes, 1)
+        )
         shape = 1, len(told.bands), 1, 1
         self.register_buffer("mean", torch.tensor(told.mean).reshape(shape))
         self.register_buffer("std", torch.tensor(told.std).reshape(shape))
@@ -98,9 +105,7 @@ class CloudUNet(nn.Module):
             x: the bands in order.
             wanted: rows and columns to return, which begin at multiples of the stride; all if None.
         """
-        scaled = (x.clamp(max=_BRIGHTEST) - self.mean) / self.std
-        known = torch.where(torch.isnan(x), self.absent, scaled)
-        return unet_window.logits(self.net, known, wanted) / self.temperature
+        return unet_window.logits(self.net, _known(x, self), wanted).div(self.temperature)
 
     def only(self, bands: Sequence[str]) -> nn.Module:
         """Return a network of the same result for images without the other bands.
@@ -127,17 +132,26 @@ class _Part(nn.Module):
         for name in ("mean", "std", "absent"):
             self.register_buffer(name, getattr(whole, name).detach()[:, given])
         self.register_buffer("temperature", whole.temperature)
-        stem = next(m for m in self.net.encoder.modules() if isinstance(m, nn.Conv2d))
-        weight = stem.weight.detach()
-        # What stands for the other bands is constant: together they are one plane of ones. A plane
-        # and no bias, since beyond the image's edge it is zero as they were.
-        others = (weight[:, rest] * whole.absent.detach()[:, rest]).sum(1, keepdim=True)
-        stem.weight = nn.Parameter(torch.cat([weight[:, given], others], 1))
-        stem.in_channels = len(given) + 1
+        for part in (self.net.encoder, self.net.pixels):
+            first = next(m for m in part.modules() if isinstance(m, nn.Conv2d))
+            weight = first.weight.detach()
+            # What stands for the other bands is constant: together they are one plane of ones. A
+            # plane and no bias, since beyond the image's edge it is zero as they were.
+            others = (weight[:, rest] * whole.absent.detach()[:, rest]).sum(1, keepdim=True)
+            first.weight = nn.Parameter(torch.cat([weight[:, given], others], 1))
+            first.in_channels = len(given) + 1
 
     def forward(self, x: Tensor, wanted: Window | None = None) -> Tensor:
-        scaled = (x.clamp(max=_BRIGHTEST) - self.mean) / self.std
-        known = torch.where(torch.isnan(x), self.absent, scaled)
-        ones = torch.ones_like(known[:, :1])
-        both = torch.cat([known, ones], 1)
-        return unet_window.logits(self.net, both, wanted) / self.temperature
+        planes = torch.cat([_known(x, self), torch.ones_like(x[:, :1])], 1)
+        return unet_window.logits(self.net, planes, wanted).div(self.temperature)
+
+
+def _known(x: Tensor, told: "CloudUNet | _Part") -> Tensor:
+    """Return the input of the layers: scaled, with what stands for missing values."""
+    scaled = x.clamp(max=_BRIGHTEST).sub_(told.mean).div_(told.std)
+    return torch.where(torch.isnan(x), told.absent, scaled)
+
+
+def _convolution(channels: int, wanted: int, size: int) -> nn.Sequential:
+    convolution = nn.Conv2d(channels, wanted, size, padding=size // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(wanted), nn.ReLU())

@@ -88,6 +88,11 @@ def job_of(
     return job
 
 
+def card_of(job: predict.Job) -> checkpoint.Card:
+    """Return what the weights of a job say of themselves."""
+    return checkpoint.read_card(job.weights)
+
+
 def classes(logits: Tensor) -> Tensor:
     """Return the most likely class and its probability in percent.
 

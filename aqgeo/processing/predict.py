@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -102,22 +103,11 @@ def predict(values: da.Array, job: Job) -> da.Array:
     """
     if values.ndim != 4 or values.shape[1] != len(job.bands):
         raise ValueError(f"values {values.shape} are not (time, {len(job.bands)} bands, y, x)")
-    network = network_of(job, "cpu")
-    margin = _aligned(network.margin, network.stride)
-    height, width = (_lengths(n, job.settings.patch, margin) for n in values.shape[-2:])
-    cut = values.rechunk({0: job.settings.batch, 1: -1, 2: height, 3: width})
-    # An axis in one piece has no neighbours, and may be shorter than a margin.
-    depth = {axis: margin for axis in (2, 3) if cut.numblocks[axis] > 1}
-    wide = da.overlap.overlap(cut, depth, "none")
-    return wide.map_blocks(
-        _lazy_block,
-        job,
-        margin,
-        chunks=(cut.chunks[0], (job.channels,), height, width),
-        dtype=job.dtype,
-        meta=np.empty((0, 0, 0, 0), job.dtype),
-        name=f"predict-{tokenize(values.name, job, _state(job.weights))}",
-    )
+    rows = [
+        da.concatenate([_lazy(values, block, job) for block in row], axis=3)
+        for row in blocks((values.shape[2], values.shape[3]), job)
+    ]
+    return da.concatenate(rows, axis=2)
 
 
 def blocks(shape: tuple[int, int], job: Job) -> list[list[Block]]:
@@ -203,7 +193,7 @@ def _load(weights: Path, state: tuple[int, ...], bands: tuple[str, ...], device:
             f"{weights} knows no band {', '.join(unknown)}: leave it out, or choose weights that "
             f"do; it has {', '.join(whole.bands)}"
         )
-    network = ready.ready(whole, bands)
+    network: Any = ready.ready(whole, bands)
     network.stride, network.margin = whole.stride, whole.margin
     return network.to(device, memory_format=torch.channels_last)
 
@@ -224,33 +214,32 @@ def _lengths(length: int, patch: int, margin: int) -> tuple[int, ...]:
     return (patch,) * (whole - 1) + (patch + rest,)
 
 
-def _spans(length: int, patch: int, margin: int) -> Iterator[tuple[slice, slice]]:
-    start = 0
-    spans = []
-    for size in _lengths(length, patch, margin):
-        stop = start + size
-        spans.append(
-            (slice(start, stop), slice(max(start - margin, 0), min(stop + margin, length)))
-        )
-        start = stop
-    return iter(spans)
+def _spans(length: int, patch: int, margin: int) -> list[tuple[slice, slice]]:
+    """Return blocks along one axis, inner and outer."""
+    stops = itertools.accumulate(_lengths(length, patch, margin), initial=0)
+    return [
+        (slice(start, stop), slice(max(start - margin, 0), min(stop + margin, length)))
+        for start, stop in itertools.pairwise(stops)
+    ]
 
 
 def _aligned(length: int, stride: int) -> int:
     return -(-length // stride) * stride
 
 
-def _lazy_block(
-    values: np.ndarray, job: Job, margin: int, block_info: dict[int, Any] | None = None
-) -> np.ndarray:
-    """Run a job on a block that Dask has given its margin; it has none at the raster's edge."""
-    where = (block_info or {})[0]
-    within = []
-    for axis in (2, 3):
-        at, last = where["chunk-location"][axis], where["num-chunks"][axis] - 1
-        stop = values.shape[axis] - (margin if at < last else 0)
-        within.append(slice(margin if at else 0, stop))
-    return run(values, (within[0], within[1]), job)
+def _lazy(values: da.Array, block: Block, job: Job) -> da.Array:
+    """Return a block of the result for all dates."""
+    wide = values[..., *block.outer].rechunk({0: job.settings.batch, 1: -1, 2: -1, 3: -1})
+    height, width = (part.stop - part.start for part in block.inner)
+    return wide.map_blocks(
+        run,
+        block.within,
+        job,
+        chunks=(wide.chunks[0], (job.channels,), (height,), (width,)),
+        dtype=job.dtype,
+        meta=np.empty((0, 0, 0, 0), job.dtype),
+        name=f"predict-{tokenize(wide.name, block, job, _state(job.weights))}",
+    )
 
 
 def _fitting(values: np.ndarray, within: tuple[slice, slice], job: Job) -> np.ndarray:
@@ -287,15 +276,14 @@ def _is_want_of_memory(err: RuntimeError) -> bool:
     return isinstance(err, torch.OutOfMemoryError) or any(s in str(err) for s in _NO_MEMORY)
 
 
-def _forward(
-    values: np.ndarray, within: tuple[slice, slice], job: Job, device: str
-) -> np.ndarray:
+def _forward(values: np.ndarray, within: tuple[slice, slice], job: Job, device: str) -> np.ndarray:
     network = network_of(job, device)
     short = [-n % network.stride for n in values.shape[-2:]]
-    x = torch.from_numpy(np.where(np.isinf(values), np.float32("nan"), values))
+    x = torch.from_numpy(np.ascontiguousarray(values, "float32"))
+    x = x.to(memory_format=torch.channels_last, copy=True)
+    x.nan_to_num_(np.nan, np.nan, np.nan)
     if any(short):
         x = torch.nn.functional.pad(x, (0, short[1], 0, short[0]), value=float("nan"))
-    x = x.contiguous(memory_format=torch.channels_last)
     if device != "cpu":
         x = x.pin_memory().to(device, non_blocking=True)
     half = torch.autocast(device, torch.bfloat16, enabled=job.settings.precision == "bf16")

@@ -62,12 +62,25 @@ def write_cog(layer: Layer, ds: xr.Dataset, path: Path, *, tags: Mapping[str, st
         source, target = Path(name) / "source.tif", Path(name) / path.name
         checksums = _write_plain(layer, ds, source, tags)
         kind = _CLASS_OPTIONS if layer.kind == "classes" else _VALUE_OPTIONS
-        rasterio.shutil.copy(source, target, driver="COG", **_SHARED_OPTIONS, **kind)
-        source.unlink()
-        _verify(target, checksums)
-        with target.open("rb") as stream:
-            os.fsync(stream.fileno())
+        _optimize(source, target, checksums, kind)
         target.replace(path)
+
+
+def optimize(source: Path, path: Path, checksums: Mapping[Window, int], *, overviews: str) -> None:
+    """Turn a plain GeoTIFF of codes or percent into a Cloud Optimized one, and delete it.
+
+    Args:
+        source: a tiled GeoTIFF.
+        path: the file to write; every pixel in it has been read back.
+        checksums: CRC-32 of the pixels of windows.
+        overviews: how they are made: MODE for codes, AVERAGE for numbers.
+
+    Raises:
+        ProductError: the file cannot be written, or does not hold the pixels.
+    """
+    with _gdal(path):
+        kind = {**_CLASS_OPTIONS, "OVERVIEW_RESAMPLING": overviews}
+        _optimize(source, path, checksums, kind)
 
 
 def check_cog(path: Path) -> list[str]:
@@ -99,6 +112,16 @@ def _gdal(path: Path) -> Iterator[None]:
                 f"{path} fails in GDAL: {reason}; check the free space and "
                 "the rights of its folder, then publish again"
             ) from err
+
+
+def _optimize(
+    source: Path, target: Path, checksums: Mapping[Window, int], kind: Mapping[str, str]
+) -> None:
+    rasterio.shutil.copy(source, target, driver="COG", **_SHARED_OPTIONS, **kind)
+    source.unlink()
+    _verify(target, checksums)
+    with target.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def _aux(path: Path) -> Path:

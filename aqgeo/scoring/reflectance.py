@@ -9,18 +9,9 @@ from odc.geo.geobox import GeoBox
 
 from aqgeo import cube, scores
 from aqgeo.scores import ESTIMATE, Row, Table, View
-from aqgeo.scoring import classes, fields, gaps, matching, rules
+from aqgeo.scoring import classes, cloud_masks, fields, gaps, matching, rules
+from aqgeo.scoring.cloud_masks import CLEAR, NAMES, THICK, THIN
 
-# CloudSEN12's codes.
-CLEAR, THICK, THIN, SHADOW = 0, 1, 2, 3
-NAMES = {CLEAR: "clear", THICK: "thick cloud", THIN: "thin cloud", SHADOW: "cloud shadow"}
-_COLOURS = {CLEAR: "#c9b99a", THICK: "#ffffff", THIN: "#9ecae1", SHADOW: "#30363d"}
-_MISTAKES = {
-    0: ("right", "#f4f4f4"),
-    1: ("missed, taken for clear", "#d55e00"),
-    2: ("false, is clear", "#0072b2"),
-    3: ("another class", "#e69f00"),
-}
 # Scenes of one day lie seconds apart; those of two satellites a day or more.
 _SAME_SCENE = np.timedelta64(6, "h")
 CLOUDS = Table(
@@ -135,10 +126,10 @@ def _clouds(
         unit="1",
         truth=true,
         found=layer,
-        error=_mistakes(true, layer),
+        error=cloud_masks.mistakes(true, layer),
         pixel_m=abs(pairs.where.affine.a),
-        classes={code: (name, _COLOURS[code]) for code, name in NAMES.items()},
-        errors=_MISTAKES,
+        classes=cloud_masks.LEGEND,
+        errors=cloud_masks.MISTAKES,
         caption="The date on which clear and other ground are most evenly matched.",
     )
     rows = [row for name, own in counts.items() for row in _class_rows(name, own)]
@@ -174,14 +165,6 @@ def _confusion(counts: np.ndarray) -> Table:
         found = dict(zip(NAMES.values(), line.tolist(), strict=True))
         rows.append(scores.row(name, ESTIMATE, int(line.sum()), found))
     return scores.filled(CONFUSION, rows)
-
-
-def _mistakes(true: np.ndarray, found: np.ndarray) -> np.ndarray:
-    kind = np.where(true == found, 0, 3)
-    kind[(true != CLEAR) & (found == CLEAR)] = 1
-    kind[(true == CLEAR) & (found != CLEAR)] = 2
-    known = np.isin(true, list(NAMES)) & np.isin(found, list(NAMES))
-    return np.where(known, kind, matching.NO_DATA).astype("uint8")
 
 
 class _GapSums:
