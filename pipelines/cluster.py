@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 MEMORY = "3GiB"
+# What a worker takes with torch and a network in it, and a block to work on.
+_EACH = 2**30
 
 
 class Cluster:
@@ -40,11 +42,12 @@ class Cluster:
 
         Args:
             scheduler: address of a running scheduler; its workers must see the same files.
-            workers: processes of the local cluster, one thread each; one for each core if None.
+            workers: processes of the local cluster, one thread each; if None one for each core, but
+                no more than memory holds with a network in each.
             memory: cap on the memory of all local workers together.
         """
         self._address = scheduler
-        self._workers = workers or os.cpu_count() or 1
+        self._workers = workers
         self._memory = memory
         self._local: Any = None
         self._lock = threading.Lock()
@@ -132,12 +135,13 @@ class Cluster:
         from distributed import LocalCluster
 
         memory = bytes_of(self._memory)
+        workers = self._workers or max(1, min(os.cpu_count() or 1, memory // _EACH))
         with self._lock:
             if self._local is None:
                 self._local = LocalCluster(
-                    n_workers=self._workers,
+                    n_workers=workers,
                     threads_per_worker=1,
-                    memory_limit=memory // self._workers,
+                    memory_limit=memory // workers,
                     dashboard_address="127.0.0.1:0",
                     silence_logs=logging.CRITICAL,
                     env={"DASK_LOGGING__DISTRIBUTED": "critical"},

@@ -12,8 +12,8 @@ import xarray as xr
 from dask.array import overlap
 
 from aqgeo import cube
-from aqgeo.catalog import Model, pick
-from aqgeo.errors import CatalogError, GridError, ModelError, SourceError
+from aqgeo.catalog import pick
+from aqgeo.errors import GridError, ModelError, SourceError
 from aqgeo.period import Period
 from aqgeo.processing import clouds
 from aqgeo.scoring import matching
@@ -75,9 +75,8 @@ def choose(
     told: dict[str, Any] = {"clouds": METHODS[method], "cloud_level": _LEVEL}
     weights, more, inputs = None, None, ()
     if known is not None:
-        weights = known.path
-        key["weights"] = known.sha256
-        told["cloud_weights"] = f"{known.name}, SHA-256 {known.sha256[:12]}"
+        weights, key["weights"] = known
+        told["cloud_weights"] = f"{weights.stem}, SHA-256 {key['weights'][:12]}"
     if method in MORE:
         from aqgeo.processing import s2cloudless_mask
 
@@ -91,7 +90,7 @@ def choose(
     return Mask(method, dilation_m, key, told, weights, more, inputs)
 
 
-def check(work: Workspace, method: str, dilation_m: float) -> Model | None:
+def check(work: Workspace, method: str, dilation_m: float) -> tuple[Path, str] | None:
     """Refuse a method that cannot work, before anything is read; return its weights if it has any.
 
     Raises:
@@ -107,35 +106,28 @@ def check(work: Workspace, method: str, dilation_m: float) -> Model | None:
     return _weights(work) if method == "unet" else None
 
 
-def _weights(work: Workspace) -> Model:
-    """Return the catalog's weights for clouds in surface reflectance; their file is what it says.
+def _weights(work: Workspace) -> tuple[Path, str]:
+    """Return the shipped weights and their checksum, which is that of the catalog.
 
     Raises:
         CatalogError: the catalog has none.
         ModelError: the file is missing, or another one.
     """
-    known = [m for m in work.models().values() if (m.task, m.level) == ("clouds", _LEVEL)]
-    if not known:
-        raise CatalogError(
-            f"{work.catalogs / 'models'} has no weights for clouds in {_LEVEL} images: add them, "
-            "or choose --clouds scl"
-        )
-    wanted = known[0]
-    # As `checkpoint.read` does, but without waiting for torch, and before hours of reading.
+    path, wanted = work.model("clouds", _LEVEL)
+    # As `checkpoint.read` does, but before hours of reading, and without waiting for torch.
     try:
-        with wanted.path.open("rb") as file:
+        with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as err:
         raise ModelError(
-            f"{wanted.path}, the weights {wanted.name!r}, cannot be read: {err.strerror}: fetch "
-            "them, or choose --clouds scl"
+            f"{path} cannot be read: {err.strerror}: fetch it, or choose --clouds scl"
         ) from err
-    if found != wanted.sha256:
+    if found != wanted:
         raise ModelError(
-            f"{wanted.path} has the checksum {found[:12]}..., the catalog says "
-            f"{wanted.sha256[:12]}...: fetch it again, or choose --clouds scl"
+            f"{path} has the checksum {found[:12]}..., the catalog says {wanted[:12]}...: fetch it "
+            "again, or choose --clouds scl"
         )
-    return wanted
+    return path, wanted
 
 
 def find(mask: Mask, ds: xr.Dataset) -> xr.Dataset:
@@ -147,10 +139,10 @@ def find(mask: Mask, ds: xr.Dataset) -> xr.Dataset:
     """
     where = cube.geobox(ds)
     pixel_m = abs(where.affine.a)
-    if mask.method == "scl":
-        found, sure = ds[SCL].data.map_blocks(clouds.from_scl, dtype="uint8"), None
-    elif mask.method == "s2cloudless":
+    if mask.more is not None:
         found, sure = _s2cloudless(ds, cube.open(mask.more / "cube.zarr"), pixel_m)
+    elif mask.weights is None:
+        found, sure = ds[SCL].data.map_blocks(clouds.from_scl, dtype="uint8"), None
     else:
         # torch takes seconds to import: only those who need it pay.
         from aqgeo.processing import clouds_unet
@@ -159,7 +151,7 @@ def find(mask: Mask, ds: xr.Dataset) -> xr.Dataset:
         values = da.stack([ds[band].data for band in bands], axis=1)
         found, sure = clouds_unet.detect(values, bands, mask.weights, level=_LEVEL)
     if mask.dilation_m:
-        found = clouds.dilate(found, mask.dilation_m, pixel_m)
+        found = _dilate(found, mask.dilation_m, pixel_m)
     known = da.stack([da.isfinite(ds[band].data) for band in reflectances(ds)]).all(axis=0)
     found = da.where((found == clouds.CLEAR) & ~known, np.uint8(clouds.NO_DATA), found)
     variables = {
@@ -172,6 +164,15 @@ def find(mask: Mask, ds: xr.Dataset) -> xr.Dataset:
             percent, "%", long_name="confidence of the cloud class"
         )
     return cube.make(variables, ds["time"].values, where)
+
+
+def _dilate(found: da.Array, metres: float, pixel_m: float) -> da.Array:
+    reach = clouds.reach(metres, pixel_m)
+    # An axis in one piece has no neighbours, and may be shorter than the reach.
+    depth = {axis: reach if found.numblocks[axis] > 1 else 0 for axis in (1, 2)}
+    return found.map_overlap(
+        clouds.dilate, depth=depth, boundary="none", metres=metres, pixel_m=pixel_m, dtype="uint8"
+    )
 
 
 def reflectances(ds: xr.Dataset) -> list[str]:

@@ -270,8 +270,10 @@ def _sections(
 
 def _scenes(told: dict[str, dict[str, Any]]) -> tuple[report.Scene, ...]:
     """Return what the cloud mask says of each date; it is the same for all products."""
-    found = next((t["scenes"] for t in told.values() if "scenes" in t), [])
-    return tuple(report.Scene(**scene) for scene in found)
+    for about in told.values():
+        if "scenes" in about:
+            return tuple(report.Scene(**scene) for scene in about["scenes"])
+    return ()
 
 
 def _scatter(table: gpd.GeoDataFrame) -> report.Figure:

@@ -15,6 +15,14 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "unknown region, map": (["map", "atlantis", *OWN], ["'atlantis'", "choose one of demo"]),
     "unknown product": (["map", "demo", *OWN, "--product", "soot"], ["'soot'", "no2_surface"]),
     "unknown collection": ([*INGEST, "landsat"], ["'landsat'", "choose one of stations-no2"]),
+    "unknown cloud method": (
+        ["map", "demo", *OWN, "--clouds", "rainbow"],
+        ["'rainbow'", "choose one of unet, scl, s2cloudless"],
+    ),
+    "clouds that shrink": (
+        ["map", "demo", *OWN, "--cloud-dilation-m", "-60"],
+        ["cannot grow by -60.0 m", "choose 0 to"],
+    ),
     "unknown source": (["map", "demo", *OWN, "--source", "mars"], ["'mars'", "simulated"]),
     "malformed period": (["map", "demo", "--period", "June"], ["'June'", "write 2024"]),
     "impossible month": (["map", "demo", "--period", "2024-13"], ["'2024-13'", "write 2024"]),

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from odc.geo.geobox import GeoBox
 from aqgeo import cube
 from aqgeo.errors import AqgeoError, GridError, ModelError, SourceError
 from aqgeo.period import Period
+from pipelines import workspace
 
 REGION, SPAN = "demo", Period.parse("2024-06")
 DAYS = np.array(["2024-06-03T10:00", "2024-06-08T10:00", "2024-06-13T10:00"], "datetime64[s]")
@@ -30,10 +31,11 @@ LOST = (slice(0, 8), slice(0, 64))
 def name_weights(catalogs: Path, weights: Path, sha256: str = "") -> None:
     """Make a file the catalog's weights for clouds."""
     known = sha256 or hashlib.sha256(weights.read_bytes()).hexdigest()
-    lines = [f'path = "{weights}"', f'sha256 = "{known}"', 'task = "clouds"', 'level = "L2A"']
+    entry = {"title": "Untrained", "task": "clouds", "level": "L2A", "sha256": known}
+    lines = [f'{name} = "{value}"\n' for name, value in {**entry, "file": weights.name}.items()]
     shutil.rmtree(catalogs / "models", ignore_errors=True)
     (catalogs / "models").mkdir()
-    (catalogs / "models" / "clouds-l2a.toml").write_text("\n".join(lines), "utf-8")
+    (catalogs / "models" / "clouds-l2a.toml").write_text("".join(lines), "utf-8")
 
 
 class Here:
@@ -97,7 +99,7 @@ class Hand:
 
 
 @pytest.fixture(scope="module")
-def catalogs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def catalogs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The project's catalogs with weights that were never trained."""
     import aqgeo.models  # noqa: F401  the door
     from aqgeo.models import checkpoint, unet
@@ -114,7 +116,9 @@ def catalogs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     how = {"architecture": "cloud-unet", "arguments": arguments, "task": "clouds"}
     checkpoint.write(path, network, checkpoint.Card(**how, level="L2A"))
     name_weights(folder, path)
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workspace, "WEIGHTS", folder)
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +204,7 @@ def test_provenance_names_method_weights_and_level(hand: Hand, catalogs: Path) -
     weights = hashlib.sha256((catalogs / "untrained.safetensors").read_bytes()).hexdigest()
     parameters = hand.told()["parameters"]
     assert parameters["clouds"] == "U-Net"
-    assert parameters["cloud_weights"] == f"clouds-l2a, SHA-256 {weights[:12]}"
+    assert parameters["cloud_weights"] == f"untrained, SHA-256 {weights[:12]}"
     assert parameters["cloud_level"] == "L2A"
     hand.clean("s2cloudless")
     told = hand.told()
@@ -261,7 +265,9 @@ def test_without_any_l1c_of_the_dates_there_is_one_line(catalogs: Path, tmp_path
         made.clean("s2cloudless")
 
 
-def test_what_cannot_be_used_is_told_in_one_line(catalogs: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_told_in_one_line(
+    catalogs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     made = Hand(tmp_path / "work", catalogs)
     with pytest.raises(AqgeoError, match=r"'rainbow' is in no catalog: choose one of unet, scl"):
         made.clean("rainbow")
@@ -272,6 +278,7 @@ def test_what_cannot_be_used_is_told_in_one_line(catalogs: Path, tmp_path: Path)
     broken = own / "untrained.safetensors"
     broken.write_bytes(broken.read_bytes()[:-4] + b"....")
     name_weights(own, broken, sha256="0" * 64)
+    monkeypatch.setattr(workspace, "WEIGHTS", own)
     other = Hand(tmp_path / "other", own)
     with pytest.raises(ModelError, match=r"checksum"):
         other.clean("unet")

@@ -9,7 +9,11 @@ import pystac
 import pytest
 import rasterio
 
+# Overpasses of the demo's four scenes.
+DATES = [f"202406{day}T100243" for day in ("04", "12", "19", "27")]
 LAYERS = {
+    "cloud_mask": {"cloud_share", "cloud_confidence_mean"}
+    | {f"cloud_{what}_{date}" for what in ("class", "confidence") for date in DATES},
     "no2_column": {"no2_column", "no2_column_sigma", "valid_count"},
     "no2_column_fine": {"no2_column_fine"},
     "no2_surface": {"no2_surface", "no2_surface_sigma", "aqi_class", "filled_share"},

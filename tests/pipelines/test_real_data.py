@@ -32,7 +32,21 @@ def delhi(make: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) ->
 def styria(make: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Ground on the border of two Sentinel-2 tiles, four dates."""
     how = {"archive": ARCHIVE / "catalog.json", "products": ["surface_reflectance"]}
+    how |= {"clouds": "scl"}
     return make(tmp_path_factory.mktemp("styria"), region="tiles", period="2023-08", **how)
+
+
+def test_four_bands_are_enough_for_the_network(make: Callable[..., Any], tmp_path: Path) -> None:
+    how = {"archive": ARCHIVE / "catalog.json", "products": ["cloud_mask"]}
+    made = make(tmp_path, region="tiles", period="2023-08", **how)
+    folder = made.results["publish-cloud_mask"]
+    told = json.loads((folder / "provenance.json").read_text("utf-8"))
+    assert told["parameters"]["bands"] == ["B02", "B03", "B04", "B08"]
+    shares = {scene["date"]: scene["percent"] for scene in told["scenes"]}
+    cover = {day: share["thick cloud"] + share["thin cloud"] for day, share in shares.items()}
+    # The one overcast day of the archive.
+    assert max(cover, key=lambda day: cover[day]) == "2023-08-10"
+    assert len(list(folder.glob("cloud_class_*.tif"))) == len(cover) == 4
 
 
 def test_the_provenance_names_the_granules_that_fall_to_the_quality_rule(delhi: Any) -> None:

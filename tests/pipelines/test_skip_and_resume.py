@@ -62,7 +62,8 @@ def _other_provider(archive: Path, pattern: str) -> Path:
 CHANGES: dict[str, tuple[str, set[str]]] = {
     "a band of a scene": (
         "data/sentinel2/*_B04.tif",
-        {"ingest-sentinel-2-l2a", "clean", "estimate", "surface_reflectance", "no2_surface"},
+        {"ingest-sentinel-2-l2a", "clean", "estimate"}
+        | {"surface_reflectance", "cloud_mask", "no2_surface"},
     ),
     "a granule": (
         "data/sentinel5p/*.nc",

@@ -38,11 +38,13 @@ def composite() -> Callable[..., xr.Dataset]:
         share = rng.gamma(2, 0.2, (1, rows, cols))
         share[:, : max(1, rows // 4), : max(1, cols // 5)] = np.nan
         shares = {"no2_column_sigma": 2e-5, "no2_surface_sigma": 8.0, "filled_share": 1.0}
+        shares |= {"cloud_share": 0.5, "cloud_confidence": 60.0}
         variables = {
             "no2_column": cube.values(share * 2e-4 - 1e-5, "mol m-2"),
             "no2_surface": cube.values(share * 60, "ug m-3"),
             "valid_count": cube.values(np.floor(share * 20), "1"),
             "aqi_class": cube.classes(rng.integers(0, 7, share.shape), {1: "good"}),
+            "cloud_class": cube.classes(rng.integers(0, 4, share.shape), {0: "clear"}),
             **{name: cube.values(share * size, "1") for name, size in shares.items()},
             **{
                 name: cube.values(share * level, "1")

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from aqgeo.period import Period
-from aqgeo.products.report import BEWARE, Figure, Report, Row, Section, html
+from aqgeo.products.report import BEWARE, Figure, Report, Row, Scene, Section, html
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 HOSTILE = "<script>alert('x')</script>\"><img src=https://example.org/x>"
@@ -51,6 +51,10 @@ def run() -> Report:
             Row("Class", "aqi_class.tif", "1", "cd" * 32, 93.2),
         ),
         coverage=(("Days with data", "19"),),
+        scenes=(
+            Scene("2024-06-03", {"clear": 12.5, "thick cloud": 87.5}),
+            Scene("2024-06-08", {"clear": 0.0, "thick cloud": 100.0}, "left no clear pixel"),
+        ),
         provenance=(Section("Inputs", (("orbit-1", "6 kB"),), ("Left out: orbit-2, broken.",)),),
         validation=Figure("Against stations", b"\x89PNG", alt="R = 1.00", caption="Held out."),
         attribution=("Contains modified Copernicus Sentinel data [2024].",),
@@ -71,6 +75,9 @@ def test_the_page_is_well_formed_and_says_it_all(run: Report) -> None:
         "orbit-1",
         "Left out: orbit-2, broken.",
         "Few orbits.",
+        "thick cloud, %",
+        "2024-06-0312.587.5",
+        "left no clear pixel",
         "Contains modified Copernicus",
         "Not for regulatory use",
         *BEWARE,
@@ -108,6 +115,7 @@ def test_every_text_is_escaped(run: Report) -> None:
         figures=(Figure(HOSTILE, b"", alt=HOSTILE, caption=HOSTILE),),
         products=(Row(HOSTILE, "javascript:alert(1)", HOSTILE, HOSTILE),),
         coverage=((HOSTILE, HOSTILE),),
+        scenes=(Scene(HOSTILE, {HOSTILE: 1.0}, HOSTILE),),
         provenance=(Section(HOSTILE, ((HOSTILE, HOSTILE),), (HOSTILE,)),),
         validation=Figure(HOSTILE, b"", alt=HOSTILE, caption=HOSTILE),
         attribution=(HOSTILE,),

@@ -97,7 +97,7 @@ def test_the_tree_keeps_the_core_specification(published: Path) -> None:
 
 def test_links_are_relative_and_lead_somewhere(published: Path) -> None:
     files = list(published.rglob("*.json"))
-    assert len(files) == 1 + 4 + 8
+    assert len(files) == 1 + 5 + 10
     for path in files:
         content = json.loads(path.read_text("utf-8"))
         hrefs = [link["href"] for link in content["links"]]
