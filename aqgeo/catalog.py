@@ -127,7 +127,7 @@ class ClassEntry:
     __pydantic_config__ = _RULES
 
     value: Code
-    """Code in the file; 0 is no data."""
+    """Code in the file, another one than the layer's `no_data`."""
     name: str
     """Identifier without spaces."""
     title: str
@@ -159,11 +159,22 @@ class Layer:
     ramp: tuple[tuple[float, Color], ...] = ()
     """(value, `#rrggbb`) stops of the colour ramp, in the file's unit, ascending."""
     classes: tuple[ClassEntry, ...] = ()
-    """Classes of a layer of class codes; 0 is no data."""
+    """Classes of a layer of class codes."""
+    no_data: Code = 0
+    """Code of pixels without a class, in a layer of class codes."""
     rgb: tuple[str, ...] = ()
     """Variables shown as red, green and blue."""
     stretch: tuple[float, float] = (0.0, 0.3)
     """Values shown as black and as full colour in a colour picture."""
+    dated: bool = False
+    """One file for each date of the stage's series, instead of one of its composite."""
+    optional: bool = False
+    """Left out where the stage did not make its variables."""
+
+    def __post_init__(self) -> None:
+        """Refuse a class whose code says that there is none."""
+        if self.no_data in [entry.value for entry in self.classes]:
+            raise ValueError(f"{self.no_data} is no data, and the value of a class")
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,3 +65,33 @@ def _starts(length: int, size: int, step: int) -> list[int]:
 def _ramp(length: int, overlap: int) -> np.ndarray:
     distance = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1))
     return np.minimum(distance / (overlap + 1), 1.0)
+
+
+def shrink(values: np.ndarray, size: int) -> np.ndarray:
+    """Return an image brought to `size` rows and columns, each the mean of the area it covers.
+
+    Args:
+        values: (band, y, x) values, NaN where there is no data.
+        size: rows and columns, more or less than there are.
+
+    Returns:
+        (band, size, size) float32; NaN where less than half of the area holds data.
+    """
+    known = ~np.isnan(values)
+    total = _sums(_sums(np.where(known, values, 0.0), size, 1), size, 2)
+    weight = _sums(_sums(known.astype("float64"), size, 1), size, 2)
+    area = values.shape[1] * values.shape[2] / size**2
+    enough = weight >= 0.5 * area
+    return np.where(enough, total / np.where(enough, weight, 1), np.nan).astype("float32")
+
+
+def _sums(array: np.ndarray, size: int, axis: int) -> np.ndarray:
+    """Return sums over `size` equal parts of an axis; pixels on a border count by their share."""
+    n = array.shape[axis]
+    running = np.cumsum(array, axis=axis, dtype="float64")
+    running = np.concatenate([np.zeros_like(running.take([0], axis)), running], axis=axis)
+    edges = np.arange(size + 1) * (n / size)
+    low = np.minimum(edges.astype("int64"), n - 1)
+    part = np.expand_dims(edges - low, tuple(i for i in range(array.ndim) if i != axis))
+    at = running.take(low, axis) * (1 - part) + running.take(low + 1, axis) * part
+    return np.diff(at, axis=axis)

@@ -29,6 +29,8 @@ def regional_map(
     archive: str | None = None,
     min_qa: float = 0.75,
     mixed_versions: bool = False,
+    clouds: str = "unet",
+    cloud_dilation_m: float = 0.0,
     cache_gib: float = 50.0,
     out: str = "work",
     scheduler: str | None = None,
@@ -45,6 +47,8 @@ def regional_map(
         archive: static STAC catalog, or folder of Sentinel-5P granules, to read instead.
         min_qa: bound that qa_value of Sentinel-5P pixels must exceed, 0 to 1.
         mixed_versions: take Sentinel-5P granules of processor versions that do not match.
+        clouds: how clouds are found: unet, scl or s2cloudless.
+        cloud_dilation_m: clouds and their shadows grow by so many metres.
         cache_gib: size that the cache of fetched files may reach.
         out: output folder.
         scheduler: address of a running Dask scheduler; a local cluster if None.
@@ -64,6 +68,8 @@ def regional_map(
             archive=Path(archive).absolute() if archive else None,
             min_qa=min_qa,
             mixed_versions=mixed_versions,
+            clouds=clouds,
+            cloud_dilation_m=cloud_dilation_m,
             cluster=cluster,
         ):
             before = [futures[name] for name in step.needs if name in futures]

@@ -33,7 +33,14 @@ from pipelines.workspace import Workspace
 
 log = logging.getLogger(__name__)
 SENTINEL_2, SENTINEL_5P, STATIONS = "sentinel-2-l2a", "sentinel-5p-l2-no2", "stations-no2"
+SENTINEL_2_L1C = "sentinel-2-l1c"
 BANDS = ("B02", "B03", "B04", "B08")
+# What s2cloudless takes; its own list is behind an import of seconds.
+_L1C_BANDS = ("B01", "B02", "B04", "B05", "B08", "B8A", "B09", "B10", "B11", "B12")
+SCENES = {SENTINEL_2: BANDS, SENTINEL_2_L1C: _L1C_BANDS}
+"""Bands that are read of each Sentinel-2 collection."""
+# They tell cloud from snow and bright ground: read where every item has them.
+CLOUD_BANDS = ("B11", "B12")
 # Services that answer with a table of measurements instead of items.
 TABLES: dict[str, ModuleType] = {"openaq": openaq, "eea": eea}
 
@@ -58,19 +65,44 @@ def find(
     Raises:
         SourceError: the source does not answer, or has nothing.
     """
-    found, notes = _FINDERS.get(source.kind, _table)(source, collection, where, span)
+    try:
+        found, notes = _FINDERS.get(source.kind, _table)(source, collection, where, span)
+    except SourceError as err:
+        if collection != SENTINEL_2_L1C:
+            raise
+        raise SourceError(
+            f"{err}; --clouds s2cloudless reads {len(_L1C_BANDS)} bands of it: add a source or an "
+            "archive that has it (aqgeo simulate --level l1c --level l2a makes one), or choose "
+            "--clouds unet"
+        ) from err
     items, twins = found, list[str]()
-    if collection == SENTINEL_2:
+    if collection in SCENES:
         items, twins = sentinel2_products.resolve(found)
     elif collection == SENTINEL_5P:
         items, twins = s5p_items.resolve(found, mixed_versions=mixed_versions)
     return items, [*notes, *twins]
 
 
-def assets(item: pystac.Item, collection: str) -> list[str]:
-    """Return the keys of an item's assets that are read."""
-    if collection == SENTINEL_2:
-        return list(sentinel2.assets(item, BANDS).values())
+def bands(items: Sequence[pystac.Item], collection: str) -> tuple[str, ...]:
+    """Return the bands that are read of a collection's items; none of other than Sentinel-2."""
+    wanted = SCENES.get(collection, ())
+    if collection == SENTINEL_2 and all(_has(item, CLOUD_BANDS) for item in items):
+        return (*wanted, *CLOUD_BANDS)
+    return wanted
+
+
+def _has(item: pystac.Item, wanted: Sequence[str]) -> bool:
+    try:
+        sentinel2.assets(item, wanted)
+    except SourceError:
+        return False
+    return True
+
+
+def assets(item: pystac.Item, collection: str, wanted: Sequence[str]) -> list[str]:
+    """Return the keys of an item's assets that are read: those of the bands wanted, or all."""
+    if collection in SCENES:
+        return list(sentinel2.assets(item, wanted).values())
     return [stac_assets.netcdf_key(item) if collection == SENTINEL_5P else "hourly"]
 
 
@@ -86,6 +118,7 @@ def bring(
     items: Sequence[pystac.Item],
     *,
     place: tuple[str, GeoBox, Period],
+    wanted: Sequence[str] = (),
 ) -> tuple[list[pystac.Item], list[str]]:
     """Return the items with their files on disk, and notes on those that stay broken.
 
@@ -95,6 +128,7 @@ def bring(
         collection: our name of theirs.
         items: what `find` has found.
         place: region, its grid and the period.
+        wanted: bands of Sentinel-2, as `bands` tells them.
 
     Raises:
         SourceError: not one item could be fetched.
@@ -104,14 +138,15 @@ def bring(
     if source.kind in TABLES:
         return [_with_table(work, source, items[0], place)], []
     notes: list[str] = []
-    wanted: dict[str, dict[str, http.Remote]] = {}
+    remotes: dict[str, dict[str, http.Remote]] = {}
     for item in items:
         with _leaving_out(item, notes):
-            wanted[item.id] = _remotes(item, collection, by_s3=source.auth == "s3")
+            keys = assets(item, collection, wanted)
+            remotes[item.id] = _remotes(item, collection, keys, by_s3=source.auth == "s3")
     with report_bar(f"{collection} from {source.name}", of_bytes=True) as report:
         fetched = http.fetch(
             client(source),
-            [remote for remotes in wanted.values() for remote in remotes.values()],
+            [remote for own in remotes.values() for remote in own.values()],
             work.cache,
             limit_bytes=int(work.cache_gib * 2**30),
             report=report,
@@ -122,9 +157,11 @@ def bring(
     )
     whole = []
     for item in items:
-        if item.id in wanted:
+        if item.id in remotes:
             with _leaving_out(item, notes):
-                whole.append(_whole(item, collection, wanted[item.id], fetched, work.cache))
+                keys = assets(item, collection, wanted)
+                remote = remotes[item.id]
+                whole.append(_whole(item, collection, keys, remote, fetched, work.cache))
     if not whole:
         raise SourceError(
             f"none of {len(items)} items of {collection!r} could be fetched from {source.name}; "
@@ -143,17 +180,19 @@ def _leaving_out(item: pystac.Item, notes: list[str]) -> Iterator[None]:
         log.warning("%s", notes[-1])
 
 
-def _remotes(item: pystac.Item, collection: str, *, by_s3: bool) -> dict[str, http.Remote]:
+def _remotes(
+    item: pystac.Item, collection: str, keys: Sequence[str], *, by_s3: bool
+) -> dict[str, http.Remote]:
     """Return what is fetched of an item; its metadata too, which tell the offsets best."""
-    keys = assets(item, collection)
-    if collection == SENTINEL_2 and (metadata := sentinel2_offset.metadata_key(item)):
-        keys.append(metadata)
+    if collection in SCENES and (metadata := sentinel2_offset.metadata_key(item)):
+        keys = [*keys, metadata]
     return stac_assets.remotes(item, keys, by_s3=by_s3)
 
 
 def _whole(
     item: pystac.Item,
     collection: str,
+    needed: Sequence[str],
     wanted: Mapping[str, http.Remote],
     fetched: http.Fetched,
     cache: Path,
@@ -163,13 +202,12 @@ def _whole(
     Raises:
         SourceError: a file that is read is missing or broken; a broken one is put aside.
     """
-    needed = assets(item, collection)
     for key in needed:
         if wanted[key].url in fetched.failed:
             raise SourceError(fetched.failed[wanted[key].url])
     paths = {key: fetched.paths[r.url] for key, r in wanted.items() if r.url in fetched.paths}
     local_item = stac_assets.localise(item, paths)
-    if collection == SENTINEL_2:
+    if collection in SCENES:
         for key in needed:
             try:
                 sentinel2.check_file(local_item, key)

@@ -8,6 +8,7 @@ from typing import Any
 from aqgeo.catalog import pick
 from aqgeo.period import Period
 from aqgeo.sources.s5p import MIN_QA
+from pipelines import masks
 from pipelines.clean import clean
 from pipelines.cluster import Cluster
 from pipelines.enhance import enhance
@@ -53,6 +54,8 @@ def steps(
     archive: Path | None = None,
     min_qa: float = MIN_QA,
     mixed_versions: bool = False,
+    clouds: str = masks.DEFAULT,
+    cloud_dilation_m: float = 0.0,
     cluster: Cluster,
 ) -> list[Step]:
     """Return the steps that make a region's maps, each after those that it needs.
@@ -67,10 +70,13 @@ def steps(
         archive: static STAC catalog, or folder of Sentinel-5P granules, to read instead.
         min_qa: bound that qa_value of Sentinel-5P pixels must exceed, 0 to 1.
         mixed_versions: take Sentinel-5P granules of processor versions that do not match.
+        clouds: how clouds are found, a key of `masks.METHODS`.
+        cloud_dilation_m: clouds and their shadows grow by so many metres.
         cluster: where the work runs.
 
     Raises:
-        CatalogError: a region, source or product is in no catalog.
+        CatalogError: a region, source, product or way to find clouds is in no catalog.
+        ModelError: the network's weights are not those of the catalog.
         PeriodError: the period is none.
     """
     span = Period.parse(period)
@@ -79,7 +85,11 @@ def steps(
     place = {"work": work, "region": region, "period": period}
     chain: list[Step] = []
     before: tuple[str, ...] = ()
+    masks.check(work, clouds, cloud_dilation_m)
+    options = {"clean": {"method": clouds, "dilation_m": cloud_dilation_m}}
+    more = {"clean": masks.MORE.get(clouds, ())}
     stages = _needed(product.stage for product in wanted)
+    stages |= {name for stage in stages for name in more.get(stage, ())}
     collections = [name for name in GRIDS if f"ingest-{name}" in stages]
     read = {
         work.source(region, span, collection, sources=sources, archive=archive).name
@@ -94,7 +104,8 @@ def steps(
         chain.append(Step(f"ingest-{collection}", ingest, {**place, **how}, before))
     for name, (function, needs) in STAGES.items():
         if name in stages:
-            chain.append(Step(name, function, {**place, "cluster": cluster}, needs))
+            how = {**options.get(name, {}), "cluster": cluster}
+            chain.append(Step(name, function, {**place, **how}, (*needs, *more.get(name, ()))))
     for product in wanted:
         named = {**place, "product": product.name}
         chain.append(Step(f"publish-{product.name}", publish, named, (product.stage,)))

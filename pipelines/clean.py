@@ -1,5 +1,6 @@
 """Stage clean: cloud classes, gaps filled from other dates, cloud-free composite."""
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -9,26 +10,55 @@ import xarray as xr
 from aqgeo import cube
 from aqgeo.period import Period
 from aqgeo.processing import clouds, gaps
+from pipelines import masks
+from pipelines.acquire import BANDS
 from pipelines.cluster import Cluster
 from pipelines.workspace import Workspace, read_provenance
 
+_SERIES = "ingest-sentinel-2-l2a"
 
-def clean(work: Workspace, region: str, period: str, *, cluster: Cluster) -> Path:
+
+def clean(
+    work: Workspace,
+    region: str,
+    period: str,
+    *,
+    method: str = masks.DEFAULT,
+    dilation_m: float = 0.0,
+    cluster: Cluster,
+) -> Path:
     """Write the cloud-free series and its composite, and return their folder.
 
     Args:
         work: the output folder.
         region: name of a region.
         period: span of the composite.
+        method: how clouds are found, a key of `masks.METHODS`.
+        dilation_m: clouds and their shadows grow by so many metres.
         cluster: where the work runs.
+
+    Raises:
+        CatalogError: the method is unknown.
+        ModelError: the weights of the network cannot be used.
+        SourceError: the method reads what is not there.
     """
     span = Period.parse(period)
-    source = work.stage(region, span, "ingest-sentinel-2-l2a")
+    source = work.stage(region, span, _SERIES)
     told = read_provenance(source)
+    mask = masks.choose(work, region, span, method, dilation_m=dilation_m)
     target = work.stage(region, span, "clean")
-    with work.build(target, {"stage": "clean", "input": told["key"]}) as build:
+    key = {"stage": "clean", "input": told["key"], "clouds": mask.key}
+    with work.build(target, key) as build:
         if build is not None:
-            series, composite = _clean(cube.open(source / "cube.zarr"), span)
+            ds = cube.open(source / "cube.zarr")
+            # Series and composite both need the classes: they are found once.
+            aside = build.path / "clouds.zarr"
+            cube.write(
+                masks.find(mask, ds), aside, compute=partial(cluster.run, label="Finding clouds")
+            )
+            found = cube.open(aside)
+            scenes = masks.scenes(mask, found, cluster)
+            series, composite = _clean(ds, found, span)
             cube.write(
                 series, build.path / "cube.zarr", compute=partial(cluster.run, label="Filling gaps")
             )
@@ -37,23 +67,32 @@ def clean(work: Workspace, region: str, period: str, *, cluster: Cluster) -> Pat
                 build.path / "composite.zarr",
                 compute=partial(cluster.run, label="Compositing"),
             )
-            build.provenance |= {**told, "stage": "clean"}
+            shutil.rmtree(aside)
+            build.provenance |= {**told, "stage": "clean", "scenes": scenes}
+            build.provenance["inputs"] = [*told["inputs"], *mask.inputs]
+            build.provenance["notes"] = [*told["notes"], *masks.notes(scenes)]
             build.provenance["parameters"] |= {
-                "clouds": "Sen2Cor scene classification",
+                **mask.told,
                 "gaps": "linear in time between clear dates",
                 "composite": "median of clear dates",
             }
     return target
 
 
-def _clean(ds: xr.Dataset, span: Period) -> tuple[xr.Dataset, xr.Dataset]:
-    """Return the series with gaps filled and the composite, both lazy."""
+def _clean(ds: xr.Dataset, found: xr.Dataset, span: Period) -> tuple[xr.Dataset, xr.Dataset]:
+    """Return the series with gaps filled and the composite, both lazy.
+
+    Args:
+        ds: the ingested series.
+        found: cube of its `cloud_class` and, where known, `cloud_confidence`.
+        span: span of the composite.
+    """
     # Filling needs all dates of a pixel in one block.
-    blocks = ds.chunk({"time": -1, "y": cube.CHUNK, "x": cube.CHUNK})
-    bands = [str(name) for name in blocks.data_vars if blocks[name].dtype == "float32"]
+    whole = {"time": -1, "y": cube.CHUNK, "x": cube.CHUNK}
+    blocks, sky = ds.chunk(whole), found.chunk(whole)
+    bands = [band for band in BANDS if band in blocks]
     days = blocks["time"].values.astype("datetime64[s]").astype("float64") / 86400
-    cloud = blocks["SCL"].data.map_blocks(clouds.from_scl, dtype="uint8")
-    valid = cloud == clouds.CLEAR
+    valid = sky["cloud_class"].data == clouds.CLEAR
     for band in bands:
         valid &= da.isfinite(blocks[band].data)
     filled = {
@@ -64,8 +103,8 @@ def _clean(ds: xr.Dataset, span: Period) -> tuple[xr.Dataset, xr.Dataset]:
     series = {
         band: cube.values(filled[band], "1", long_name=blocks[band].long_name) for band in bands
     }
+    series |= {str(name): variable.variable for name, variable in sky.data_vars.items()}
     series |= {
-        "cloud_class": cube.classes(cloud, clouds.CLASSES, long_name="cloud class, CloudSEN12"),
         "valid": cube.mask(valid, long_name="seen clear"),
         "filled": cube.mask(invented, long_name="filled from other dates"),
     }
@@ -80,6 +119,7 @@ def _clean(ds: xr.Dataset, span: Period) -> tuple[xr.Dataset, xr.Dataset]:
     once |= {
         "valid_count": cube.values(count[None], "1", long_name="clear dates"),
         "filled_share": cube.values(share[None], "1", long_name="share of dates filled"),
+        **masks.once(sky),
     }
     where = cube.geobox(ds)
     return cube.make(series, ds["time"].values, where), cube.make(once, span.time, where)

@@ -12,13 +12,15 @@ import typer
 
 from aqgeo import __version__
 from aqgeo.errors import AqgeoError
-from pipelines import cli_datasets, cli_mask, cli_train
+from pipelines import cli_cover, cli_datasets, cli_evaluate, cli_mask, cli_train
 from pipelines.cli_options import (
     CACHE_GIB,
     MEMORY,
     WORK,
     Archive,
     CacheGib,
+    CloudDilation,
+    Clouds,
     Json,
     Memory,
     MinQa,
@@ -157,7 +159,8 @@ def ingest(
     region: Region,
     period: Period,
     collection: Annotated[
-        str, typer.Option(help="stations-no2, sentinel-5p-l2-no2 or sentinel-2-l2a.")
+        str,
+        typer.Option(help="stations-no2, sentinel-5p-l2-no2, sentinel-2-l2a or sentinel-2-l1c."),
     ],
     source: Sources = None,
     archive: Archive = None,
@@ -196,6 +199,27 @@ def ingest(
     tell([path], json_file)
 
 
+@app.command()
+def clean(
+    region: Region,
+    period: Period,
+    clouds: Clouds = "unet",
+    cloud_dilation_m: CloudDilation = 0.0,
+    out: Out = WORK,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+    memory: Memory = MEMORY,
+    json_file: Json = None,
+) -> None:
+    """Mask clouds, fill gaps from other dates, make the cloud-free composite."""
+    from pipelines import clean
+
+    how: dict[str, Any] = {"method": clouds, "dilation_m": cloud_dilation_m}
+    with _cluster(scheduler, workers, memory) as cluster:
+        path = clean.clean(_workspace(out), region, period, **how, cluster=cluster)
+    tell([path], json_file)
+
+
 def _stage(name: str, text: str) -> None:
     """Add the command of a stage that has no options of its own."""
 
@@ -215,7 +239,6 @@ def _stage(name: str, text: str) -> None:
         tell([path], json_file)
 
 
-_stage("clean", "Mask clouds, fill gaps from other dates, make the cloud-free composite.")
 _stage("enhance", "Bring the NO2 column onto a finer grid.")
 _stage("estimate", "Estimate surface NO2 with its uncertainty and air quality class.")
 
@@ -279,6 +302,8 @@ def map_(
     archive: Archive = None,
     min_qa: MinQa = 0.75,
     mixed_versions: MixedVersions = False,
+    clouds: Clouds = "unet",
+    cloud_dilation_m: CloudDilation = 0.0,
     cache_gib: CacheGib = CACHE_GIB,
     out: Out = WORK,
     scheduler: Scheduler = None,
@@ -300,6 +325,8 @@ def map_(
             archive=archive,
             min_qa=min_qa,
             mixed_versions=mixed_versions,
+            clouds=clouds,
+            cloud_dilation_m=cloud_dilation_m,
             cluster=cluster,
         )
         results = chain.run(steps)
@@ -309,6 +336,9 @@ def map_(
 
 app.add_typer(cli_datasets.datasets, name="datasets")
 app.add_typer(cli_train.train, name="train")
+app.add_typer(cli_cover.tune, name="tune")
+app.add_typer(cli_evaluate.evaluate, name="evaluate")
+app.command("classify-cover")(cli_cover.classify_cover)
 app.command("mask")(cli_mask.mask)
 
 

@@ -63,6 +63,21 @@ def cloudsen12_describe(
     tell([folder], json_file, {"cloudsen12": told})
 
 
+@cloudsen12.command("split")
+def cloudsen12_split(
+    folder: Annotated[Path, typer.Argument(help="Folder of TACO part files or of patches.")],
+    level: Level = "L1C",
+    seed: Annotated[int, typer.Option(min=0, help="Of splits that the set does not tell.")] = 0,
+    json_file: Json = None,
+) -> None:
+    """Write which split each place is in; places that have none are assigned one."""
+    from pipelines import datasets
+
+    told = datasets.cloudsen12_split(folder, level=level, seed=seed)
+    sys.stderr.write(datasets.split_table(told))
+    tell([Path(told["file"])], json_file, {"cloudsen12": told})
+
+
 @cloudsen12.command("simulate")
 def cloudsen12_simulate(
     folder: Annotated[Path, typer.Argument(help="Where to; it may hold a part of it already.")],

@@ -61,6 +61,12 @@ MinQa = Annotated[
     float,
     typer.Option(min=0, max=1, help="Bound that Sentinel-5P qa_value must exceed, 0 to 1."),
 ]
+Clouds = Annotated[
+    str, typer.Option(help="How clouds are found: unet, scl (Sen2Cor's classes) or s2cloudless.")
+]
+CloudDilation = Annotated[
+    float, typer.Option("--cloud-dilation-m", help="Grow clouds and shadows by so many metres.")
+]
 WORK = Path("work")
 MEMORY = "3GiB"
 CACHE_GIB = 50.0

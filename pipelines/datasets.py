@@ -1,8 +1,9 @@
 """Data sets with labels: fetched into a folder, and described."""
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,7 +11,8 @@ from urllib.parse import urlsplit
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from aqgeo.datasets import cloudsen12, cloudsen12_fetch
+from aqgeo import cover
+from aqgeo.datasets import cloudsen12, cloudsen12_fetch, cloudsen12_splits, splits
 from aqgeo.datasets.cloudsen12_pixels import read_label
 from aqgeo.datasets.cloudsen12_record import CLASSES, MANIFEST, NO_LABEL, Level, Patch
 from aqgeo.errors import SourceError
@@ -24,8 +26,6 @@ SOURCE = "https://huggingface.co/datasets/tacofoundation/cloudsen12/resolve/main
 HOSTS = ("huggingface.co", "*.huggingface.co", "*.hf.co")
 # Part files by level.
 PARTS = {"L1C": 5, "L2A": 6}
-# Percent of a patch under thick or thin cloud, lower bounds of the classes.
-COVER = (0, 25, 50, 75)
 
 
 def cloudsen12_download(
@@ -102,16 +102,66 @@ def cloudsen12_describe(folder: Path, *, level: str = "L1C") -> dict[str, Any]:
     }
 
 
+def cloudsen12_split(folder: Path, *, level: str = "L1C", seed: int = 0) -> dict[str, Any]:
+    """Write which split each place of a folder is in, and return it.
+
+    The set's own column is kept; a place that it has in several splits is in the strictest of them:
+    test, validation, train. Places of which nothing tells the split are assigned one, by name and
+    seed alone, and keep it when the set grows; from then on the folder can be read.
+
+    Args:
+        folder: TACO part files or patches.
+        level: L1C or L2A.
+        seed: another seed, another choice.
+
+    Returns:
+        `file`, `places` (rows of name, split, patches, and who told it), `splits` (places and
+        patches of each).
+
+    Raises:
+        SourceError: nothing is found.
+    """
+    checked = _valid(Level, level)
+    with lock(folder.absolute()):
+        before = cloudsen12_splits.read(folder)
+        lost = cloudsen12.without_split(folder, checked) if folder.is_dir() else []
+        assigned = {p: before.get(p) or splits.assign(p, seed=seed) for p in lost}
+        if assigned:
+            rows = [cloudsen12_splits.Place(p, s, 0, "assigned") for p, s in assigned.items()]
+            cloudsen12_splits.save(folder, rows)
+        rows = cloudsen12_splits.places(cloudsen12.patches(folder, checked), assigned)
+        path = cloudsen12_splits.save(folder, rows)
+    counts: dict[str, Any] = {}
+    for row in rows:
+        count = counts.setdefault(row.split, {"places": 0, "patches": 0})
+        count["places"] += 1
+        count["patches"] += row.patches
+    told = {"file": str(path), "places": [asdict(row) for row in rows]}
+    return {**told, "splits": dict(sorted(counts.items()))}
+
+
+def split_table(told: dict[str, Any]) -> str:
+    """Return what `cloudsen12_split` found as a text table."""
+    lines = ["split       places  patches"]
+    lines += [
+        f"{name:10}  {count['places']:6}  {count['patches']:7}"
+        for name, count in told["splits"].items()
+    ]
+    by = Counter(row["by"] for row in told["places"])
+    lines.append("places told by: " + ", ".join(f"{name} {n}" for name, n in sorted(by.items())))
+    return "\n".join(lines) + "\n"
+
+
 def table(told: dict[str, Any]) -> str:
     """Return what `cloudsen12_describe` found as a text table."""
     names = [f"{name} %" for name in CLASSES.values()]
-    head = ["split", "label", "patches", "places", *names, *(f"cover {n}" for n in _cover_names())]
+    head = ["split", "label", "patches", "places", *names, *(f"cover {n}" for n in cover.NAMES)]
     rows = [head]
     for group in told["groups"]:
         shares = [f"{v:.1f}" for v in group.get("pixels", {}).values()] or ["-"] * len(CLASSES)
-        cover = [str(v) for v in group.get("cover", {}).values()] or ["-"] * len(COVER)
+        counted = [str(v) for v in group.get("cover", {}).values()] or ["-"] * len(cover.NAMES)
         numbers = [str(group[key]) for key in ("split", "label_type", "patches", "places")]
-        rows.append([*numbers, *shares, *cover])
+        rows.append([*numbers, *shares, *counted])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(t.ljust(w) for t, w in zip(r, widths, strict=True)).rstrip() for r in rows]
     lines += [f"{name} is in {' and '.join(splits)}" for name, splits in told["leaks"].items()]
@@ -127,9 +177,9 @@ def _group(split: str, label_type: str, found: Sequence[Patch]) -> dict[str, Any
     told["pixels"] = _by(CLASSES.values(), (100 * counts.sum(0) / counts.sum()).tolist())
     if label_type == "high":
         known = counts[counts.sum(1) > 0]
-        cover = 100 * known[:, 1:3].sum(1) / known.sum(1)
-        classes = np.digitize(cover, COVER[1:])
-        told["cover"] = _by(_cover_names(), np.bincount(classes, minlength=len(COVER)).tolist())
+        classes = cover.class_of(100 * known[:, 1:3].sum(1) / known.sum(1))
+        counted = np.bincount(classes, minlength=len(cover.NAMES)).tolist()
+        told["cover"] = _by(cover.NAMES, counted)
     return told
 
 
@@ -139,11 +189,6 @@ def _counts(patch: Patch) -> np.ndarray:
     if label is None:
         return np.zeros(len(CLASSES), "int64")
     return np.bincount(label[label != NO_LABEL], minlength=len(CLASSES))
-
-
-def _cover_names() -> list[str]:
-    bounds = zip(COVER, (*COVER[1:], 100), strict=True)
-    return [f"[{low},{high}{']' if high == 100 else ')'}" for low, high in bounds]
 
 
 def _by(names: Any, values: Sequence[float]) -> dict[str, float]:

@@ -20,7 +20,13 @@ from aqgeo.remote.cache import quarantine
 from aqgeo.sources import s5p, sentinel2, sentinelhub, stac, stac_assets, stations
 from aqgeo.sources.sentinelhub_plan import Plan
 from pipelines import acquire, columns, rendered
-from pipelines.acquire import BANDS, SENTINEL_2, SENTINEL_5P, STATIONS
+from pipelines.acquire import (
+    SCENES,
+    SENTINEL_2,
+    SENTINEL_2_L1C,
+    SENTINEL_5P,
+    STATIONS,
+)
 from pipelines.cluster import Cluster, track
 from pipelines.workspace import Build, Workspace, archive_key, file_key
 
@@ -32,6 +38,7 @@ MOST_CELLS = 2**25
 GRIDS = {
     STATIONS: "no2_column",
     SENTINEL_5P: "no2_column",
+    SENTINEL_2_L1C: "surface_reflectance",
     SENTINEL_2: "surface_reflectance",
 }
 
@@ -70,9 +77,11 @@ def ingest(
     source = work.source(region, span, collection, sources=sources, archive=archive)
     target = work.stage(region, span, f"ingest-{collection}")
     if source.kind == "sentinelhub":
-        plan = sentinelhub.plan(source, collection, where, span, bands=BANDS, min_qa=min_qa)
+        bands = SCENES.get(collection, SCENES[SENTINEL_2])
+        plan = sentinelhub.plan(source, collection, where, span, bands=bands, min_qa=min_qa)
         return _rendered(work, plan, target, (region, span), cluster)
     items, notes = acquire.find(source, collection, where, span, mixed_versions=mixed_versions)
+    bands = acquire.bands(items, collection)
     key = {
         "stage": "ingest",
         "collection": collection,
@@ -81,7 +90,8 @@ def ingest(
         "min_qa": min_qa if collection == SENTINEL_5P else None,
         "fields": sorted(set(fields)),
         "items": [_content(item) for item in items],
-        "files": [file_key(path) for path in _files(source, items, collection)],
+        "bands": bands,
+        "files": [file_key(path) for path in _files(source, items, collection, bands)],
         "credit": stac.credit(items),
     }
     with work.build(target, key) as build:
@@ -89,11 +99,13 @@ def ingest(
             about = _about(source, items)
             build.provenance |= {**about, "stage": target.name, "notes": notes}
             place = (region, where, span)
-            items, left_out = acquire.bring(work, source, collection, items, place=place)
+            items, left_out = acquire.bring(
+                work, source, collection, items, place=place, wanted=bands
+            )
             build.provenance["notes"] += left_out
             build.provenance["inputs"] = [item.id for item in items]
-            if collection == SENTINEL_2:
-                _reflectance(build, items, where, cluster)
+            if collection in SCENES:
+                _reflectance(build, items, bands, where, cluster)
             elif collection == SENTINEL_5P:
                 cache = None if acquire.local(source) else work.cache
                 task = partial(
@@ -154,7 +166,7 @@ def _rendered(
                 "notes": [],
             }
             folder = work.downloads(plan.source.name, region, span) / plan.collection
-            if plan.collection == SENTINEL_2:
+            if plan.collection in SCENES:
                 rendered.reflectance(build, plan, folder, cluster)
             else:
                 rendered.column(build, plan, folder, span)
@@ -167,32 +179,40 @@ def _content(item: pystac.Item) -> dict[str, Any]:
     return {name: value for name, value in told.items() if name != "links"}
 
 
-def _files(source: Source, items: list[pystac.Item], collection: str) -> list[Path]:
+def _files(
+    source: Source, items: list[pystac.Item], collection: str, bands: Sequence[str]
+) -> list[Path]:
     """Return the local files of a source, after a look at each one's header where that is cheap.
 
     What a remote file holds, its item tells.
     """
     if not acquire.local(source):
         return []
-    keys = [(item, key) for item in items for key in acquire.assets(item, collection)]
-    if collection == SENTINEL_2:
+    keys = [(item, key) for item in items for key in acquire.assets(item, collection, bands)]
+    if collection in SCENES:
         return [sentinel2.check_file(item, key) for item, key in track(keys, "Checking files")]
     return [stac.asset_path(item, key) for item, key in keys]
 
 
-def _reflectance(build: Build, items: list[pystac.Item], where: GeoBox, cluster: Cluster) -> None:
+def _reflectance(
+    build: Build,
+    items: list[pystac.Item],
+    bands: Sequence[str],
+    where: GeoBox,
+    cluster: Cluster,
+) -> None:
     days = sentinel2.days(items)
-    build.provenance["parameters"] = {"bands": list(BANDS), "dates": len(days)}
+    build.provenance["parameters"] = {"bands": list(bands), "dates": len(days)}
     for number, day in enumerate(days, 1):
         label = f"Sentinel-2 {stac.start(day[0]):%Y-%m-%d}, date {number} of {len(days)}"
         run: Callable[[Any], Any] = partial(cluster.run, label=label)
         try:
-            ds = sentinel2.read(day, BANDS, where)
+            ds = sentinel2.read(day, bands, where)
             cube.append(ds, build.path / "cube.zarr", compute=run)
         except AqgeoError:
             raise
         except Exception:  # what a worker cannot send comes back as a bare Exception
-            sentinel2.find_broken(day, BANDS)
+            sentinel2.find_broken(day, bands)
             raise
 
 

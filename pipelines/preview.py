@@ -35,14 +35,16 @@ def preview(
     where = work.region(region).geobox(pick(GRIDS, collection, "collection"))
     source = work.source(region, span, collection, sources=sources, archive=archive)
     if source.kind == "sentinelhub":
-        plan = sentinelhub.plan(source, collection, where, span, bands=acquire.BANDS, min_qa=min_qa)
+        bands = acquire.SCENES.get(collection, acquire.BANDS)
+        plan = sentinelhub.plan(source, collection, where, span, bands=bands, min_qa=min_qa)
         return plan.told()
     items, notes = acquire.find(source, collection, where, span, mixed_versions=mixed_versions)
     told: dict[str, Any] = {"source": source.name, "collection": collection, "notes": notes}
     if source.kind in acquire.TABLES:
         return {**told, "service": source.href}
     told["items"] = [item.id for item in items]
-    keys = [(item, key) for item in items for key in acquire.assets(item, collection)]
+    bands = acquire.bands(items, collection)
+    keys = [(item, key) for item in items for key in acquire.assets(item, collection, bands)]
     told["files"] = len(keys)
     if not acquire.local(source):
         sizes = [stac_assets.remotes(item, [key])[key].size for item, key in keys]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from aqgeo import cube
 from aqgeo.catalog import Product, pick
 from aqgeo.errors import ProductError
 from aqgeo.period import Period
-from aqgeo.products import cog, qgis, quicklook, stac_items, static_catalog
+from aqgeo.products import cog, dated, qgis, quicklook, stac_items, static_catalog
 from pipelines.workspace import Build, Workspace, lock, read_provenance
 
 LICENSE = "CC-BY-4.0"
@@ -21,8 +21,8 @@ LICENSE = "CC-BY-4.0"
 def publish(work: Workspace, region: str, period: str, *, product: str) -> Path:
     """Publish one product of a region and period, and return its folder.
 
-    The folder holds a COG and a QGIS style for each layer, a quick look and the STAC item; the
-    catalog above it lists the item.
+    The folder holds a COG and a QGIS style for each layer, of dated layers for each date, a quick
+    look and the STAC item; the catalog above it lists the item.
 
     Args:
         work: the output folder.
@@ -56,10 +56,12 @@ def _publish(
     region, title, span = place
     ds = cube.open(source / "composite.zarr")
     _refuse_empty(product, ds, source)
+    has_dates = any(layer.dated for layer in product.layers)
+    files = dated.files(product, ds, cube.open(source / "cube.zarr") if has_dates else None)
     tags = _tags(product, told, region, span)
-    for layer in product.layers:
-        cog.write_cog(layer, ds, build.path / f"{layer.name}.tif", tags=tags)
-        (build.path / f"{layer.name}.qml").write_text(qgis.style(layer), "utf-8")
+    for name, (layer, one) in files.items():
+        cog.write_cog(layer, one, build.path / f"{name}.tif", tags=tags)
+        (build.path / f"{name}.qml").write_text(qgis.style(layer), "utf-8")
     quicklook.quicklook(
         product.layers[0],
         ds,
@@ -69,12 +71,20 @@ def _publish(
         note=f"{told['attribution']}. {LICENSE}. Not for regulatory use.",
     )
     about = {name: told[name] for name in ("simulated", "attribution", "inputs", "notes")}
+    about |= {"scenes": told["scenes"]} if "scenes" in told else {}
     about |= {"license": LICENSE, "lineage": _lineage(told), "parameters": told["parameters"]}
     item = stac_items.item(
-        product, region, span, grid=cube.geobox(ds), folder=build.path, provenance=about
+        replace(product, layers=tuple(layer for layer, _ in files.values())),
+        region,
+        span,
+        grid=cube.geobox(ds),
+        folder=build.path,
+        provenance=about,
+        instants=dated.instants(files),
     )
     static_catalog.write_item(item, build.path)
     own = {"product": product.name, "stage": f"publish-{product.name}", "input": told["key"]}
+    own["layers"] = dated.names(product, files)
     build.provenance |= {**told, **own}
 
 

@@ -8,13 +8,16 @@ from typing import Any
 
 import geopandas as gpd
 import pandas as pd
+import xarray as xr
 
 from aqgeo import cube, scores
 from aqgeo.errors import WorkspaceError
 from aqgeo.period import Period
+from aqgeo.processing import clouds
 from aqgeo.products import scorecard, triptych
 from aqgeo.scores import Row, Table, View
 from aqgeo.scoring import columns, reflectance, surface
+from aqgeo.sources.sentinel2_bands import SCL
 from pipelines.workspace import Workspace, read_provenance
 
 PAGE, CONTENT = "scorecard.html", "scorecard.json"
@@ -146,11 +149,25 @@ def _reflectance(folders: Mapping[str, Path], truth: Path) -> tuple[list[Table],
     if _CLEAN not in folders:
         why = _not_run(_CLEAN)
         return [scores.missing(table, why) for table in reflectance.TABLES], []
+    series = cube.open(folders[_CLEAN] / "cube.zarr")
+    parameters = read_provenance(folders[_CLEAN]).get("parameters", {})
     return reflectance.score(
-        cube.open(folders[_CLEAN] / "cube.zarr"),
+        series,
         cube.open(folders[_CLEAN] / "composite.zarr"),
         _truth(truth, "scenes"),
+        method=parameters.get("clouds", ""),
+        others=_scl(folders[_CLEAN], series),
     )
+
+
+def _scl(clean: Path, series: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Return Sen2Cor's cloud classes of the same scenes, where the series has them."""
+    path = clean.with_name("ingest-sentinel-2-l2a") / "cube.zarr"
+    raw = cube.open(path) if path.is_dir() else xr.Dataset()
+    if SCL not in raw or not raw["time"].equals(series["time"]):
+        return {}
+    found = raw[SCL].data.map_blocks(clouds.from_scl, dtype="uint8")
+    return {"SCL": raw[SCL].copy(data=found)}
 
 
 def _columns(folders: Mapping[str, Path], truth: Path) -> tuple[Table, list[Row], list[View]]:
@@ -203,7 +220,8 @@ def _not_run(stage: str) -> str:
 def _performance(work: Workspace, region: str, span: Period) -> Table:
     """Return seconds and memory of every stage that has told them, then of all."""
     stages = work.stage(region, span, _CLEAN).parent
-    order = ["ingest-stations-no2", _COLUMN, "ingest-sentinel-2-l2a", _CLEAN, _FINE, _SURFACE]
+    order = ["ingest-stations-no2", _COLUMN, "ingest-sentinel-2-l1c", "ingest-sentinel-2-l2a"]
+    order += [_CLEAN, _FINE, _SURFACE]
     results = {"simulate": work.simulated_archive(region, span)}
     results |= {name: stages / name for name in order}
     results |= {"validate": work.report(region, span)}

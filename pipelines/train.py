@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 WEIGHTS, SCORES = "weights.safetensors", "scores.json"
 # Images that statistics are taken from.
 _SAMPLE = 120
-_SIMULATED = "simulated by this project (CC0-1.0)"
+_SIMULATED = "simulated by this project"
 _WEAK = "contains modified Copernicus Sentinel data; weak labels: Sen2Cor's scene classification"
 _HUMAN = "CloudSEN12 layout, human labels: licence as its publisher states"
 
@@ -104,7 +104,7 @@ def train_clouds(
     if start is not None:
         log.info("%d tensors begin as in %s", _begin(network, start), start)
     with lock(folder.absolute()):
-        task = segmentation.CloudTask(network, patches, how.epochs)
+        task = segmentation.CloudTask(network, patches)
         batches = segmentation.loaders(learn, judge, bands, patches, seed=how.seed, workers=workers)
         best = fit.fit(task, *batches, folder, how, watch=segmentation.WATCH)
         temperature = segmentation.calibrate(network, batches[1])
@@ -189,17 +189,13 @@ def _begin(network: Any, start: Path) -> int:
     state, old = network.state_dict(), other.state_dict()
     shared = [band for band in network.bands if band in other.bands]
     own, its = ([bands.index(band) for band in shared] for bands in (network.bands, other.bands))
-    # What belongs to a band: what stands for a missing value, and the first convolution.
-    stem = next(
-        name
-        for name, tensor in state.items()
-        if name != "absent" and tensor.ndim == 4 and name not in ("mean", "std")
-    )
+    # What belongs to a band: what stands for a missing value, and the first convolutions.
+    first = {name for name, tensor in state.items() if name == "absent" or _takes(tensor, network)}
     copied = 0
     for name, tensor in state.items():
         if name in ("mean", "std", "temperature"):
             continue
-        if name in ("absent", stem):
+        if name in first:
             tensor[:, own] = old[name][:, its]
         elif name in old and old[name].shape == tensor.shape:
             tensor.copy_(old[name])
@@ -207,6 +203,11 @@ def _begin(network: Any, start: Path) -> int:
             raise ModelError(f"{start} is of another size at {name}: choose weights of the recipe")
         copied += 1
     return copied
+
+
+def _takes(tensor: Any, network: Any) -> bool:
+    """Tell whether a tensor holds weights of a convolution over all bands."""
+    return bool(tensor.ndim == 4 and tensor.shape[0] > 1 and tensor.shape[1] == len(network.bands))
 
 
 def _told(learn: Sequence[Image]) -> tuple[str, ...]:

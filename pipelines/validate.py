@@ -17,7 +17,7 @@ from aqgeo.catalog import Layer, Product
 from aqgeo.errors import ProductError, WorkspaceError
 from aqgeo.period import Period
 from aqgeo.processing import concentration
-from aqgeo.products import cog, quicklook, report, scatter
+from aqgeo.products import cog, dated, quicklook, report, scatter
 from pipelines.publish import parameters
 from pipelines.workspace import Workspace, read_provenance
 
@@ -39,10 +39,11 @@ def validate(work: Workspace, region: str, period: str) -> Path:
     span = Period.parse(period)
     title = work.region(region).title
     ordered = sorted(work.products().items(), key=lambda entry: (entry[0] != SURFACE, entry[0]))
+    places = {product: work.map(name, region, span) for name, product in ordered}
     folders = {
-        product: work.map(name, region, span)
-        for name, product in ordered
-        if work.map(name, region, span).is_dir()
+        dated.published(product, read_provenance(folder).get("layers")): folder
+        for product, folder in places.items()
+        if folder.is_dir()
     }
     if not folders:
         raise WorkspaceError(
@@ -74,6 +75,7 @@ def validate(work: Workspace, region: str, period: str) -> Path:
                 products=_rows(items, work.report(region, span)),
                 coverage=_coverage(items),
                 provenance=_sections(told, rows),
+                scenes=_scenes(told),
                 validation=_scatter(table) if table is not None else None,
                 attribution=tuple(dict.fromkeys(t["attribution"] for t in told.values())),
                 warnings=tuple(_warnings(has_stations, told)),
@@ -180,7 +182,7 @@ def _figures(
     found = []
     for product, folder in folders.items():
         credit = read_provenance(folder)["attribution"]
-        for layer in product.layers:
+        for layer in (layer for layer in product.layers if not layer.dated):
             path = scratch / f"{layer.name}.png"
             ds = _cube(layer, folder / f"{layer.name}.tif", span)
             quicklook.quicklook(layer, ds, path, title=title, subtitle=str(span), note=credit)
@@ -241,7 +243,7 @@ def _coverage(items: dict[Product, pystac.Item]) -> tuple[tuple[str, str], ...]:
     found = []
     for product, item in items.items():
         for layer in product.layers:
-            if layer.role == "quality":
+            if layer.role == "quality" and not layer.dated:
                 facts = item.assets[layer.name].extra_fields["bands"][0]["statistics"]
                 mean, low, high = (f"{facts[k]:.3g}" for k in ("mean", "minimum", "maximum"))
                 unit = "" if layer.unit == "1" else f" {layer.unit}"
@@ -264,6 +266,12 @@ def _sections(
         entries = (*parameters(t), ("inputs", ", ".join(t["inputs"])))
         sections.append(report.Section(name, entries, tuple(t["notes"])))
     return tuple(sections)
+
+
+def _scenes(told: dict[str, dict[str, Any]]) -> tuple[report.Scene, ...]:
+    """Return what the cloud mask says of each date; it is the same for all products."""
+    found = next((t["scenes"] for t in told.values() if "scenes" in t), [])
+    return tuple(report.Scene(**scene) for scene in found)
 
 
 def _scatter(table: gpd.GeoDataFrame) -> report.Figure:

@@ -20,10 +20,12 @@ SHARED = {
     | {"station_columns", "station_rows"},
     # All but what fetches.
     "datasets": {p.stem for p in (ROOT / "aqgeo/datasets").glob("*.py")} - {"cloudsen12_fetch"},
-    "models": {"checkpoint", "ready", "unet"},
+    # What checkpoints hold, and what makes them ready for use.
+    "models": {"checkpoint", "cover", "ready", "unet"},
+    "training": {"augment", "classification", "losses"},
     "processing": {"clouds", "predict"},
     "products": {"stac_items"},
-    "scoring": {"classes", "fields", "gaps", "matching", "rules"},
+    "scoring": {"classes", "cloud_masks", "fields", "gaps", "matching", "rules"},
     # All but archive, which calls for all of them.
     "simulation": {p.stem for p in (ROOT / "aqgeo/simulation").glob("*.py")} - {"archive"},
 }

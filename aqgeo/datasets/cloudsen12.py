@@ -11,7 +11,7 @@ import pandas as pd
 from affine import Affine
 
 from aqgeo.datasets import cloudsen12_record as rec
-from aqgeo.datasets import taco
+from aqgeo.datasets import cloudsen12_splits, taco
 from aqgeo.datasets.cloudsen12_pixels import header
 from aqgeo.datasets.cloudsen12_record import Level, Patch
 from aqgeo.errors import SourceError
@@ -27,7 +27,8 @@ def patches(folder: Path, level: Level = "L1C") -> list[Patch]:
     Either TACO part files lie there (`cloudsen12-l1c.0000.part.taco`), or folders
     `.../<place>/<acquisition>/` with `S2L1C.tif` or `S2L2A.tif` and `labels/manual_hq.tif` or
     `labels/manual_sc.tif`. A patch in a folder is told by the record beside its image; without
-    one, by the set's `cloudsen12_metadata.csv`; without that, a folder above names its split.
+    one, by the set's `cloudsen12_metadata.csv`; without that, a folder above names its split, or
+    the folder's own `splits.csv` does.
 
     Raises:
         SourceError: nothing is found, or a record breaks its rules.
@@ -37,18 +38,24 @@ def patches(folder: Path, level: Level = "L1C") -> list[Patch]:
     parts = sorted(folder.glob(f"*{level.lower()}*.taco"))
     found = [patch for part in parts for patch in of_table(taco.table(part), part, level)]
     if not parts:
-        homes = sorted(image.parent for image in folder.rglob(rec.image_name(level)))
-        if (folder / rec.MANIFEST).is_file():
-            # A download that was stopped: what has no record is not there yet.
-            homes = [home for home in homes if (home / rec.card_name(level)).is_file()]
+        homes = _homes(folder, level)
         known = _metadata(folder) if homes else None
-        found = [_of_folder(home, folder, level, known) for home in homes]
+        assigned = cloudsen12_splits.read(folder)
+        found = [_of_folder(home, folder, level, known, assigned) for home in homes]
     if not found:
         raise SourceError(
             f"{folder} holds no CloudSEN12 patches of {level}: no *{level.lower()}*.taco and no "
             f"{rec.image_name(level)} in the folders below"
         )
     return in_order(found)
+
+
+def without_split(folder: Path, level: Level = "L1C") -> list[str]:
+    """Return the places of which nothing tells a split, but perhaps the folder's `splits.csv`."""
+    if any(folder.glob(f"*{level.lower()}*.taco")) or _metadata(folder) is not None:
+        return []
+    homes = [home for home in _homes(folder, level) if not (home / rec.card_name(level)).is_file()]
+    return sorted({home.parent.name for home in homes if _named(home, folder) is None})
 
 
 def of_table(rows: pd.DataFrame, path: Path, level: Level) -> list[Patch]:
@@ -118,12 +125,23 @@ def _of_row(row: Mapping[Any, Any], path: Path, level: Level) -> Patch:
     return rec.record(told, f"{path}, patch {name!r}")
 
 
-def _of_folder(here: Path, root: Path, level: Level, known: _Table) -> Patch:
+def _homes(folder: Path, level: Level) -> list[Path]:
+    """Return the folders of patches below a folder."""
+    homes = sorted(image.parent for image in folder.rglob(rec.image_name(level)))
+    if (folder / rec.MANIFEST).is_file():
+        # A download that was stopped: what has no record is not there yet.
+        homes = [home for home in homes if (home / rec.card_name(level)).is_file()]
+    return homes
+
+
+def _of_folder(
+    here: Path, root: Path, level: Level, known: _Table, assigned: Mapping[str, str]
+) -> Patch:
     own = here / rec.card_name(level)
     if own.is_file():
         return _of_card(own)
     roi_id, s2_id = here.parent.name, here.name
-    row = _guess(here, root) if known is None else known.get((roi_id, s2_id))
+    row = _guess(here, root, assigned) if known is None else known.get((roi_id, s2_id))
     if row is None:
         raise SourceError(
             f"{here} is not in {root / _METADATA[0]}: complete the table or remove the folder"
@@ -182,13 +200,19 @@ def _metadata(folder: Path) -> _Table:
     return found
 
 
-def _guess(here: Path, root: Path) -> dict[str, Any]:
+def _guess(here: Path, root: Path, assigned: Mapping[str, str]) -> dict[str, Any]:
     """Return what the folders' names and files tell, in a layout without a table."""
-    above = (re.split(r"[_-]", part)[-1].lower() for part in here.relative_to(root).parts)
-    split = next((_SPLITS[word] for word in above if word in _SPLITS), None)
+    split = _named(here, root) or assigned.get(here.parent.name)
     if split is None:
         raise SourceError(
-            f"nothing tells the split of {here}: put the set's {_METADATA[0]} into {root}"
+            f"nothing tells the split of {here}: put the set's {_METADATA[0]} into {root}, or run "
+            f"`aqgeo datasets cloudsen12 split {root}`"
         )
     kinds = [kind for kind, name in rec.LABELS.items() if (here / name).is_file()]
     return {"split": split, "label_type": kinds[0] if kinds else "nolabel"}
+
+
+def _named(here: Path, root: Path) -> str | None:
+    """Return the split that a folder above names."""
+    above = (re.split(r"[_-]", part)[-1].lower() for part in here.relative_to(root).parts)
+    return next((_SPLITS[word] for word in above if word in _SPLITS), None)

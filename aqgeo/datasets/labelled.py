@@ -1,6 +1,7 @@
 """Images with cloud labels of any origin."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,8 +11,8 @@ import pystac
 import rasterio
 from odc.geo.geobox import GeoBox
 
-from aqgeo.datasets import cloudsen12, cloudsen12_pixels, scl_labels
-from aqgeo.datasets.cloudsen12_record import BANDS, NO_LABEL, Level, Patch
+from aqgeo.datasets import cloudsen12, cloudsen12_pixels, labelled_pairs, scl_labels
+from aqgeo.datasets.cloudsen12_record import BANDS, CLASSES, NO_LABEL, Level, Patch
 from aqgeo.datasets.labelled_pairs import Pair, read_pair
 from aqgeo.errors import SourceError
 from aqgeo.sources import sentinel2, sentinel2_bands
@@ -78,6 +79,38 @@ def of_products(items: Sequence[pystac.Item]) -> list[Image]:
     ]
 
 
+def of_pairs(
+    images: Path,
+    labels: Path,
+    *,
+    bands: Sequence[str],
+    level: Level,
+    classes: Mapping[int, str],
+    scale: float | None = None,
+    offset: float = 0.0,
+) -> list[Image]:
+    """Return images labelled by people, each a GeoTIFF with its label in another.
+
+    Args:
+        images: folder of images.
+        labels: folder of labels; it may be the same.
+        bands: names of every image's bands in order.
+        level: processing level of all.
+        classes: `clear`, `cloud`, `thick`, `thin`, `shadow` or `none` by code in the labels.
+        scale: reflectance of one digital number; 1e-4 for whole numbers and 1 for floats if None.
+        offset: reflectance that is added.
+
+    Raises:
+        SourceError: as `labelled_pairs.find`.
+    """
+    how = {"bands": bands, "classes": classes, "scale": scale, "offset": offset}
+    found = labelled_pairs.find(images, labels, **how)  # type: ignore[arg-type]
+    return [
+        Image(name, name, _day(name), level, "human", "", tuple(bands), pair)
+        for name, pair in found.items()
+    ]
+
+
 def read(image: Image, bands: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return an image's reflectance and label.
 
@@ -110,6 +143,21 @@ def read(image: Image, bands: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     return values, label
 
 
+def tells(image: Image) -> tuple[tuple[int, ...], ...]:
+    """Return the groups of CloudSEN12's classes that an image's label tells apart."""
+    if isinstance(image.origin, Pair):
+        return labelled_pairs.tells(image.origin)
+    return tuple((code,) for code in CLASSES)
+
+
+def pixel_m(image: Image) -> float | None:
+    """Return the side of an image's pixels in metres; None where it has no projection."""
+    if isinstance(image.origin, Pair):
+        return labelled_pairs.pixel_m(image.origin)
+    grid = image.origin.grid if isinstance(image.origin, Patch) else _grid(image.origin)
+    return float(abs(grid.affine.a))
+
+
 def scene_classes(image: Image) -> np.ndarray | None:
     """Return (y, x) Sen2Cor's scene classes of an image; None where it has none."""
     if isinstance(image.origin, Patch):
@@ -139,6 +187,12 @@ def _grid(item: pystac.Item) -> GeoBox:
     path = sentinel2.check_file(item, sentinel2_bands.assets(item, bands[:1])[bands[0]])
     with rasterio.open(path) as src:
         return GeoBox(src.shape, src.transform, src.crs)
+
+
+def _day(name: str) -> str:
+    """Return the date in a file's name, `2023-08-10`; empty if there is none."""
+    told = re.search(r"(?<!\d)(20\d\d)-?([01]\d)-?([0-3]\d)(?!\d)", name)
+    return "-".join(told.groups()) if told else ""
 
 
 def _bands(item: pystac.Item) -> set[str]:

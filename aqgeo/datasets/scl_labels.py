@@ -6,6 +6,7 @@ from scipy import ndimage
 from aqgeo.datasets.cloudsen12_record import NO_LABEL
 
 _CLEAR, _THICK, _THIN, _SHADOW = 0, 1, 2, 3
+UNCLASSIFIED = 7
 # 2 dark, 4 vegetation, 5 bare, 6 water, 11 snow; 3 shadow; 8, 9 cloud; 10 cirrus. 1 is defective, 7
 # is unclassified, 12 does not exist.
 _CLASS = {2: _CLEAR, 4: _CLEAR, 5: _CLEAR, 6: _CLEAR, 11: _CLEAR}

@@ -14,9 +14,9 @@ from safetensors.torch import save
 from torch import nn
 
 from aqgeo.errors import ModelError
-from aqgeo.models import unet
+from aqgeo.models import cover, unet
 
-MODELS: dict[str, type[Any]] = {"cloud-unet": unet.CloudUNet}
+MODELS: dict[str, type[Any]] = {"cloud-unet": unet.CloudUNet, "cover-net": cover.CoverNet}
 """Network by name of its architecture; each names its `arguments`, a checked record."""
 _KEY = "aqgeo"
 # The JSON before the tensors; ours take some 40 KiB.

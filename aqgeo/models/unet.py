@@ -24,6 +24,9 @@ _MARGINS: dict[Encoder, int] = {
     "tu-resnet10t": 192,
     "tu-resnet18": 288,
 }
+# Channels that the head adds of each pixel alone. The finest features of the encoder lie on pixels
+# twice as large: without these, a cloud of one pixel, common where pixels are large, is not seen.
+_PIXEL = 8
 # Reflectance beyond which nothing more is told: bright cloud.
 _BRIGHTEST = 1.6
 
@@ -83,6 +86,10 @@ class CloudUNet(nn.Module):
             classes=told.classes,
             decoder_channels=told.decoder,
         )
+        self.net.pixels = _convolution(len(told.bands), _PIXEL, 1)
+        self.net.segmentation_head = nn.Sequential(
+            _convolution(told.decoder[-1] + _PIXEL, _PIXEL, 3), nn.Conv2d(_PIXEL, told.classes, 1)
+        )
         shape = 1, len(told.bands), 1, 1
         self.register_buffer("mean", torch.tensor(told.mean).reshape(shape))
         self.register_buffer("std", torch.tensor(told.std).reshape(shape))
@@ -109,3 +116,8 @@ class CloudUNet(nn.Module):
             bands: names of some of the network's bands, in the images' order.
         """
         return UNetPart(self, bands, _BRIGHTEST)
+
+
+def _convolution(channels: int, wanted: int, size: int) -> nn.Sequential:
+    convolution = nn.Conv2d(channels, wanted, size, padding=size // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(wanted), nn.ReLU())

@@ -36,12 +36,10 @@ class UNetPart(nn.Module):
         # Scaled values are x / std plus what is constant; planes without data are constant too.
         constant = absent.clone()
         constant[:, given] = -(mean / std)[:, given]
-        name, stem = next(
-            (name, m) for name, m in self.net.encoder.named_modules() if isinstance(m, nn.Conv2d)
-        )
-        self.net.encoder.set_submodule(name, _Stem(stem, constant, 1 / std, given))
-        head = self.net.segmentation_head[0]
-        for tensor in (head.weight, head.bias):
+        for part in (self.net.encoder, self.net.pixels):
+            name, first = next((n, m) for n, m in part.named_modules() if isinstance(m, nn.Conv2d))
+            part.set_submodule(name, _First(first, constant, 1 / std, given))
+        for tensor in self.net.segmentation_head[-1].parameters():
             tensor.data.div_(whole.temperature)
 
     def forward(self, x: Tensor, wanted: Window | None = None) -> Tensor:
@@ -53,8 +51,8 @@ class UNetPart(nn.Module):
         return unet_window.logits(self.net, x, wanted)
 
 
-class _Stem(nn.Module):
-    """The first convolution of planes of which some are constant."""
+class _First(nn.Module):
+    """A first convolution of planes of which some are constant."""
 
     rim: Tensor
 
@@ -71,9 +69,12 @@ class _Stem(nn.Module):
             self.conv.bias = nn.Parameter(middle[0])
             # Beyond the image's edge planes are zero: near it they count less.
             self.register_buffer("rim", known - middle[..., None, None])
+            self.padded = any(conv.padding)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
+        if not self.padded:
+            return x
         rows, cols = (self._at(n, x.device) for n in x.shape[2:])
         for part in (slice(0, _RIM), slice(-_RIM, None)):
             x[:, :, part] += self.rim[:, :, rows[part]][..., cols]

@@ -18,13 +18,13 @@ def logits(net: Any, x: Tensor, wanted: Window | None) -> Tensor:
     part depends on. The result is that of the whole, cut.
 
     Args:
-        net: `segmentation_models_pytorch.Unet` of five stages.
+        net: `segmentation_models_pytorch.Unet` of five stages, whose head also takes what `pixels`
+            makes of each pixel alone.
         x: (b, channel, h, w) with h and w multiples of 32.
         wanted: rows and columns that begin at multiples of 32; all if None.
     """
-    if wanted is None:
-        return net(x)  # type: ignore[no-any-return]
-    shape = x.shape[-2:]
+    shape, image = x.shape[-2:], x
+    wanted = wanted or _whole(shape)
     features = net.encoder(x)[1:]
     x = net.decoder.center(features.pop())
     at = _whole(shape)
@@ -35,7 +35,8 @@ def logits(net: Any, x: Tensor, wanted: Window | None) -> Tensor:
         skip = _cut(features.pop(), part, _whole(shape), stride) if features else None
         x = block(x, *(_length(p) // stride for p in part), skip)
         at = part
-    return _cut(net.segmentation_head(x), wanted, at, 1)
+    pixels = net.pixels(_cut(image, at, _whole(shape), 1))
+    return _cut(net.segmentation_head(torch.cat([x, pixels], 1)), wanted, at, 1)
 
 
 def _whole(shape: torch.Size) -> Window:

@@ -23,7 +23,6 @@ BLOCK = 512
 # 10 of float32's 23 mantissa bits keep a relative error of 2**-11, 4.9e-4, far below the
 # uncertainty of any product here, and make the file four to five times smaller.
 KEPT_BITS = 10
-NO_CLASS = 0
 STATISTICS = tuple(f"STATISTICS_{what}" for what in ("MINIMUM", "MAXIMUM", "MEAN", "STDDEV"))
 
 # GDAL would take a twentieth of the machine's memory for its blocks.
@@ -47,7 +46,7 @@ def write_cog(layer: Layer, ds: xr.Dataset, path: Path, *, tags: Mapping[str, st
 
     Args:
         layer: what to write; values and colour pictures become float32 (cube value x factor, NaN
-            is no data, mantissa rounded to 10 bits), classes uint8 (0 is no data).
+            is no data, mantissa rounded to 10 bits), classes uint8 (`layer.no_data` is none).
         ds: cube with one time step, dims (time, y, x); holds `layer.variables`.
         path: the file to write or replace.
         tags: further tags of the file. Leave times of writing and names of machines out: they
@@ -158,7 +157,7 @@ def _write_plain(
         "crs": str(grid.crs),
         "transform": grid.affine,
         "dtype": "uint8" if layer.kind == "classes" else "float32",
-        "nodata": NO_CLASS if layer.kind == "classes" else np.nan,
+        "nodata": layer.no_data if layer.kind == "classes" else np.nan,
         # Statistics and overviews are computed band by band.
         "interleave": "band",
         "tiled": True,
@@ -194,7 +193,7 @@ def _describe(layer: Layer, dst: rasterio.io.DatasetWriter, tags: Mapping[str, s
         dst.update_tags(index, long_name=text)
     if layer.kind == "classes":
         colors = {c.value: (*bytes.fromhex(c.color.lstrip("#")), 255) for c in layer.classes}
-        dst.write_colormap(1, {**colors, NO_CLASS: (0, 0, 0, 0)})
+        dst.write_colormap(1, {**colors, layer.no_data: (0, 0, 0, 0)})
 
 
 def _pixels(layer: Layer, band: xr.DataArray) -> np.ndarray:
@@ -226,7 +225,8 @@ def _codes(layer: Layer, band: xr.DataArray) -> np.ndarray:
             "correct `kind` in the product"
         )
     codes = band.to_numpy().astype("uint8")
-    unknown = sorted(set(np.unique(codes).tolist()) - {NO_CLASS, *(c.value for c in layer.classes)})
+    known = {layer.no_data, *(entry.value for entry in layer.classes)}
+    unknown = sorted(set(np.unique(codes).tolist()) - known)
     if unknown:
         raise ProductError(
             f"layer {layer.name!r}: {band.name} holds the codes {unknown}, which the product does "

@@ -1,7 +1,7 @@
 """The report of a map as one self-contained HTML page."""
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from html import escape
@@ -61,6 +61,18 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Scene:
+    """What the cloud mask says of one date."""
+
+    date: str
+    """Day, UTC."""
+    percent: Mapping[str, float]
+    """Share of the region's pixels by class, %, in the order of the columns."""
+    reason: str = ""
+    """What is unusual: why the date gave little or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """A part of the provenance."""
 
@@ -94,6 +106,8 @@ class Report:
     """(what, how much) pairs, for example the days with data per pixel."""
     provenance: tuple[Section, ...] = ()
     """Inputs, parameters, notes."""
+    scenes: tuple[Scene, ...] = ()
+    """Sentinel-2 dates with their clouds."""
     validation: Figure | None = None
     """Comparison with stations, where there is one."""
     attribution: tuple[str, ...] = ()
@@ -115,6 +129,7 @@ def html(run: Report) -> str:
         _table(run.products),
         _figure(run.validation, "small") if run.validation else "",
         _pairs("Coverage", run.coverage),
+        _clouds(run.scenes),
         *(_pairs(part.title, part.entries, part.notes) for part in run.provenance),
         _listed("Beware", run.beware, "beware"),
         _listed("Sources and licences", run.attribution, "credits"),
@@ -224,6 +239,21 @@ def _table(rows: Iterable[Row]) -> str:
     return (
         f'<section><h2>Files</h2><div class="wide"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{lines}</tbody></table></div></section>"
+    )
+
+
+def _clouds(scenes: Sequence[Scene]) -> str:
+    """Return the dates with their shares, one a row."""
+    if not scenes:
+        return ""
+    head = "".join(f'<th class="n">{escape(name)}, %</th>' for name in scenes[0].percent)
+    lines = ""
+    for scene in scenes:
+        shares = "".join(f'<td class="n">{share:.1f}</td>' for share in scene.percent.values())
+        lines += f"<tr><td>{escape(scene.date)}</td>{shares}<td>{escape(scene.reason)}</td></tr>"
+    return (
+        '<section><h2>Sentinel-2 dates</h2><div class="wide"><table><thead><tr><th>Date</th>'
+        f"{head}<th></th></tr></thead><tbody>{lines}</tbody></table></div></section>"
     )
 
 

@@ -40,10 +40,10 @@ class Scorecard:
 
 def text(card: Scorecard) -> str:
     """Return all tables for a terminal."""
-    lines = [_heading(card), SIMULATED]
+    told = [_heading(card), SIMULATED]
     for table in card.tables:
-        lines += ["", *_lines(table)]
-    return "\n".join(lines) + "\n"
+        told += ["", *lines(table)]
+    return "\n".join(told) + "\n"
 
 
 def short(card: Scorecard) -> str:
@@ -51,26 +51,70 @@ def short(card: Scorecard) -> str:
 
     A line gives the product's numbers, then the first number of each simple rule in brackets.
     """
-    lines = [f"{_heading(card)}; SIMULATED DATA"]
+    told = [f"{_heading(card)}; SIMULATED DATA"]
     for table in card.tables:
-        lines += [f"  {table.title}: not measured, {table.why}"] if table.why else []
-        lines += list(_headlines(table))
-    return "\n".join(lines) + "\n"
+        told += [f"  {table.title}: not measured, {table.why}"] if table.why else []
+        told += list(_headlines(table))
+    return "\n".join(told) + "\n"
 
 
 def html(card: Scorecard) -> str:
     """Return the scorecard as one HTML page that loads nothing else, and runs nothing."""
-    facts = "".join(f"<li>{escape(k)}: {escape(v)}</li>" for k, v in card.world.items())
-    figures = "".join(map(_figure, card.figures))
-    tables = "".join(map(_section, card.tables))
+    return page(
+        f"Scorecard, {card.region}",
+        f"Scorecard: {card.region}, {card.period}",
+        facts=[f"{name}: {value}" for name, value in card.world.items()],
+        tables=card.tables,
+        figures=card.figures,
+        banner=SIMULATED,
+    )
+
+
+def page(
+    title: str,
+    heading: str,
+    *,
+    facts: Iterable[str],
+    tables: Iterable[Table],
+    figures: Iterable[Figure],
+    banner: str = "",
+) -> str:
+    """Return tables and pictures as one HTML page that loads nothing else, and runs nothing.
+
+    Args:
+        title: of the window.
+        heading: of the page.
+        facts: what a reader must know first, a line each.
+        tables: what was measured.
+        figures: shown after the tables.
+        banner: warning above all.
+    """
     return _PAGE.format(
         style=_STYLE,
-        banner=escape(SIMULATED),
-        region=escape(card.region),
-        period=escape(card.period),
-        facts=facts,
-        body=tables + figures,
+        banner=f'<p class="banner" role="alert">{escape(banner)}</p>' if banner else "",
+        title=escape(title),
+        heading=escape(heading),
+        facts="".join(f"<li>{escape(fact)}</li>" for fact in facts),
+        body="".join(map(_section, tables)) + "".join(map(_figure, figures)),
     )
+
+
+def lines(table: Table) -> Iterator[str]:
+    """Yield a table's heading, rows and reasons, in columns as wide as they need to be."""
+    counted = any(row.n is not None for row in table.rows)
+    names = [_unit(name, unit) for name, unit in table.units.items()]
+    grid = [[table.title, "", *(["n"] if counted else []), *names]]
+    grid += [[f"  {cell}" if not i else cell for i, cell in enumerate(_cells(row, table, counted))]
+             for row in table.rows]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+    for line in grid:
+        words = [f"{cell:{w}}" for cell, w in zip(line[:2], widths[:2], strict=True)]
+        words += [f"{cell:>{w}}" for cell, w in zip(line[2:], widths[2:], strict=True)]
+        yield "  ".join(words).rstrip()
+    if table.why:
+        yield f"  not measured: {table.why}"
+    for why in _reasons(table.rows):
+        yield f"  -: {why}"
 
 
 def number(value: float | None) -> str:
@@ -91,24 +135,6 @@ def _heading(card: Scorecard) -> str:
 
 def _unit(name: str, unit: str) -> str:
     return name if unit == "1" else f"{name} [{unit}]"
-
-
-def _lines(table: Table) -> Iterator[str]:
-    """Yield a table's heading, rows and reasons, in columns as wide as they need to be."""
-    counted = any(row.n is not None for row in table.rows)
-    names = [_unit(name, unit) for name, unit in table.units.items()]
-    grid = [[table.title, "", *(["n"] if counted else []), *names]]
-    grid += [[f"  {cell}" if not i else cell for i, cell in enumerate(_cells(row, table, counted))]
-             for row in table.rows]  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
-    for line in grid:
-        words = [f"{cell:{w}}" for cell, w in zip(line[:2], widths[:2], strict=True)]
-        words += [f"{cell:>{w}}" for cell, w in zip(line[2:], widths[2:], strict=True)]
-        yield "  ".join(words).rstrip()
-    if table.why:
-        yield f"  not measured: {table.why}"
-    for why in _reasons(table.rows):
-        yield f"  -: {why}"
 
 
 def _cells(row: Row, table: Table, counted: bool) -> list[str]:
@@ -196,12 +222,12 @@ _PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" \
 content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>Scorecard, {region}</title>
+<title>{title}</title>
 <style>{style}</style>
 </head>
 <body>
-<p class="banner" role="alert">{banner}</p>
-<h1>Scorecard: {region}, {period}</h1>
+{banner}
+<h1>{heading}</h1>
 <ul>{facts}</ul>
 {body}
 </body>

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ def item(
     grid: GeoBox,
     folder: Path,
     provenance: Mapping[str, Any],
+    instants: Mapping[str, datetime] | None = None,
 ) -> pystac.Item:
     """Return the STAC item of a folder of published files.
 
@@ -55,6 +56,7 @@ def item(
             be published as `<product>/<region>/<period>/`.
         provenance: `simulated` (bool), `license` (SPDX), `attribution` and `lineage` (text) are
             needed; any other key, such as `inputs` (ids), becomes the property `aqgeo:<key>`.
+        instants: when the layers that show one date were seen, UTC, by their name.
 
     Raises:
         ProductError: a file or a needed key is missing.
@@ -82,7 +84,7 @@ def item(
             **_origin(product, provenance),
         },
         stac_extensions=[*EXTENSIONS, *class_extension(product)],
-        assets=_assets(product, grid, folder),
+        assets=_assets(product, grid, folder, instants or {}),
         collection=product.name,
     )
     # No root link yet: with one, pystac would look for the catalog whenever it writes the item.
@@ -134,7 +136,9 @@ def _origin(product: Product, provenance: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _assets(product: Product, grid: GeoBox, folder: Path) -> dict[str, pystac.Asset]:
+def _assets(
+    product: Product, grid: GeoBox, folder: Path, instants: Mapping[str, datetime]
+) -> dict[str, pystac.Asset]:
     entries: dict[str, dict[str, Any]] = {}
     for layer in product.layers:
         path = folder / f"{layer.name}.tif"
@@ -144,6 +148,8 @@ def _assets(product: Product, grid: GeoBox, folder: Path) -> dict[str, pystac.As
             "raster:spatial_resolution": _resolution_m(grid),
             "raster:sampling": "area",
         }
+        if layer.name in instants:
+            raster["datetime"] = f"{instants[layer.name]:%Y-%m-%dT%H:%M:%SZ}"
         entries[layer.name] = facts | raster | _file(path)
         entries[f"{layer.name}_style"] = {
             "title": f"QGIS style of {layer.title}",
@@ -173,7 +179,7 @@ def layer_facts(layer: Layer) -> dict[str, Any]:
             | {"color_hint": c.color.lstrip("#").upper()}
             for c in layer.classes
         ]
-        none = {"value": 0, "name": "no_data", "description": "No data", "nodata": True}
+        none = {"value": layer.no_data, "name": "no_data", "description": "No data", "nodata": True}
         facts["classification:classes"] = [none, *listed]
     return facts
 
@@ -193,7 +199,7 @@ def _band(src: rasterio.io.DatasetReader, index: int) -> dict[str, Any]:
     facts = {
         "description": tags.get("long_name") or src.descriptions[index - 1],
         "data_type": src.dtypes[index - 1],
-        "nodata": 0 if src.dtypes[index - 1] == "uint8" else "nan",
+        "nodata": int(src.nodata) if src.dtypes[index - 1] == "uint8" else "nan",
     }
     found = {key: float(tags[tag]) for key, tag in _STATISTICS.items() if tag in tags}
     return facts | ({"statistics": found} if found else {})

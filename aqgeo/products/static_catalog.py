@@ -8,7 +8,7 @@ from typing import Any
 
 import pystac
 
-from aqgeo.catalog import Product
+from aqgeo.catalog import Layer, Product
 from aqgeo.errors import ProductError
 from aqgeo.products.stac_items import class_extension, layer_facts
 
@@ -103,13 +103,21 @@ def _collection(product: Product, items: Mapping[str, dict[str, Any]]) -> dict[s
             "aqgeo:region": regions,
             "aqgeo:simulated": sorted(simulated),
         },
-        "item_assets": {layer.name: layer_facts(layer) for layer in product.layers},
+        "item_assets": {layer.name: _template(layer) for layer in product.layers},
         "links": [
             _link("root", "../catalog.json"),
             _link("parent", "../catalog.json"),
             *(_link("item", f"./{p}", e["properties"]["title"]) for p, e in items.items()),
         ],
     }
+
+
+def _template(layer: Layer) -> dict[str, Any]:
+    """Return what the files of a layer have in common."""
+    facts = layer_facts(layer)
+    if layer.dated:
+        facts["description"] = f"One file a date: {layer.name}_<date>T<time>, UTC."
+    return facts
 
 
 def _distinct(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -16,6 +16,8 @@ class ClassScores:
     """Intersection over union."""
     f1: float
     """Harmonic mean of producer's and user's accuracy."""
+    f2: float
+    """The same mean with producer's accuracy counted double: a missed pixel costs more."""
     producer: float
     """Share of the true pixels that are found, 'producer's accuracy' or recall."""
     user: float
@@ -52,6 +54,7 @@ def per_class(counts: np.ndarray) -> list[ClassScores]:
             n=int(t),
             iou=_ratio(h, t + f - h),
             f1=_ratio(2 * h, t + f),
+            f2=_ratio(5 * h, 4 * t + f),
             producer=_ratio(h, t),
             user=_ratio(h, f),
         )

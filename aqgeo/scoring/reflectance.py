@@ -1,7 +1,7 @@
 """Cloud classes and filled gaps of a Sentinel-2 series against the truth."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -9,18 +9,9 @@ from odc.geo.geobox import GeoBox
 
 from aqgeo import cube, scores
 from aqgeo.scores import ESTIMATE, Row, Table, View
-from aqgeo.scoring import classes, fields, gaps, matching, rules
+from aqgeo.scoring import classes, cloud_masks, fields, gaps, matching, rules
+from aqgeo.scoring.cloud_masks import CLEAR, NAMES, THICK, THIN
 
-# CloudSEN12's codes.
-CLEAR, THICK, THIN, SHADOW = 0, 1, 2, 3
-NAMES = {CLEAR: "clear", THICK: "thick cloud", THIN: "thin cloud", SHADOW: "cloud shadow"}
-_COLOURS = {CLEAR: "#c9b99a", THICK: "#ffffff", THIN: "#9ecae1", SHADOW: "#30363d"}
-_MISTAKES = {
-    0: ("right", "#f4f4f4"),
-    1: ("missed, taken for clear", "#d55e00"),
-    2: ("false, is clear", "#0072b2"),
-    3: ("another class", "#e69f00"),
-}
 # Scenes of one day lie seconds apart; those of two satellites a day or more.
 _SAME_SCENE = np.timedelta64(6, "h")
 CLOUDS = Table(
@@ -64,12 +55,15 @@ class _Pairs:
     dates: list[tuple[int, int]]
     """Index in the series and in the truth of each date that both have."""
 
-    def of(self, name: str, true_name: str, how: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield (y, x) truth and estimate of a variable, one date at a time."""
+    def classes(
+        self, others: Mapping[str, xr.DataArray]
+    ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+        """Yield (y, x) true classes and those of each method, one date at a time."""
+        layers = {ESTIMATE: self.series["cloud_class"], **others}
         for found, true in self.dates:
             yield (
-                matching.onto(self.truth[true_name].isel(time=true), self.where, how=how),
-                self.series[name].isel(time=found).to_numpy(),
+                matching.onto(self.truth["cloud"].isel(time=true), self.where, how="mode"),
+                {name: layer.isel(time=found).to_numpy() for name, layer in layers.items()},
             )
 
     @property
@@ -86,7 +80,12 @@ class _Pairs:
 
 
 def score(
-    series: xr.Dataset, composite: xr.Dataset, truth: xr.Dataset
+    series: xr.Dataset,
+    composite: xr.Dataset,
+    truth: xr.Dataset,
+    *,
+    method: str = "",
+    others: Mapping[str, xr.DataArray] | None = None,
 ) -> tuple[list[Table], list[View]]:
     """Return tables and views of a cleaned series.
 
@@ -94,62 +93,70 @@ def score(
         series: cube with bands in reflectance, `cloud_class`, `valid` and `filled`.
         composite: cube of one time with the same bands.
         truth: cube with the clear-sky bands and `cloud`, CloudSEN12's codes.
+        method: name for people of what has found the classes.
+        others: (time, y, x) classes of simpler methods by their name, of the same dates and pixels.
     """
     matched = matching.nearest_times(series.time.values, truth.time.values, _SAME_SCENE)
     pairs = _Pairs(series, truth, [(i, j) for i, j in enumerate(matched) if j >= 0])
     if not pairs.dates:
         why = "no date of the series is a date of the truth"
         return [scores.missing(table, why) for table in TABLES], []
-    clouds, cloud_view = _clouds(pairs)
+    clouds, cloud_view = _clouds(pairs, method, others or {})
     filling, fill_view = _filling(pairs, composite)
     tables = [*clouds, filling, _composite(pairs, composite)]
     return tables, [view for view in (cloud_view, fill_view) if view is not None]
 
 
-def _clouds(pairs: _Pairs) -> tuple[list[Table], View]:
-    counts = np.zeros((len(NAMES), len(NAMES)), "int64")
+def _clouds(
+    pairs: _Pairs, method: str, others: Mapping[str, xr.DataArray]
+) -> tuple[list[Table], View]:
+    counts = {name: np.zeros((len(NAMES),) * 2, "int64") for name in (ESTIMATE, *others)}
     best, shown = -1.0, (0, np.empty((0, 0)), np.empty((0, 0)))
-    for number, (true, found) in enumerate(pairs.of("cloud_class", "cloud", "mode")):
-        counts += classes.confusion(true, found, list(NAMES))
+    for number, (true, found) in enumerate(pairs.classes(others)):
+        for name, layer in found.items():
+            counts[name] += classes.confusion(true, layer, list(NAMES))
         clear = float((true == CLEAR).mean())
         if clear * (1 - clear) > best:
-            best, shown = clear * (1 - clear), (number, true, found)
-    number, true, found = shown
+            best, shown = clear * (1 - clear), (number, true, found[ESTIMATE])
+    number, true, layer = shown
+    by = f" by {method}" if method else ""
     view = View(
         name="clouds",
-        title=f"Cloud classes, {pairs.day(number)}",
+        title=f"Cloud classes{by}, {pairs.day(number)}",
         unit="1",
         truth=true,
-        found=found,
-        error=_mistakes(true, found),
+        found=layer,
+        error=cloud_masks.mistakes(true, layer),
         pixel_m=abs(pairs.where.affine.a),
-        classes={code: (name, _COLOURS[code]) for code, name in NAMES.items()},
-        errors=_MISTAKES,
+        classes=cloud_masks.LEGEND,
+        errors=cloud_masks.MISTAKES,
         caption="The date on which clear and other ground are most evenly matched.",
     )
-    return [scores.filled(CLOUDS, _class_rows(counts)), _confusion(counts)], view
+    rows = [row for name, own in counts.items() for row in _class_rows(name, own)]
+    tables = scores.filled(CLOUDS, rows), _confusion(counts[ESTIMATE])
+    return [replace(table, title=f"{table.title}{by}") for table in tables], view
 
 
-def _class_rows(counts: np.ndarray) -> Iterator[Row]:
+def _class_rows(method: str, counts: np.ndarray) -> Iterator[Row]:
     for name, one in zip(NAMES.values(), classes.per_class(counts), strict=True):
         why = "" if one.n else "the truth has no pixel of this class"
-        yield scores.row(name, ESTIMATE, one.n, _ratios(one), why=why)
+        yield scores.row(name, method, one.n, _ratios(one), why=why)
     for name, inside in {"cloud, yes or no": (THICK, THIN), "usable, yes or no": (CLEAR,)}.items():
         outside = [code for code in NAMES if code not in inside]
         two = classes.merge(counts, [outside, list(inside)])
-        yield _balanced(name, two, _ratios(classes.per_class(two)[1]))
-    yield _balanced("all four classes", counts, {})
+        yield _balanced(name, method, two, _ratios(classes.per_class(two)[1]))
+    yield _balanced("all four classes", method, counts, {})
 
 
 def _ratios(one: classes.ClassScores) -> dict[str, float]:
     return {"IoU": one.iou, "F1": one.f1, "producer": one.producer, "user": one.user}
 
 
-def _balanced(name: str, counts: np.ndarray, ratios: dict[str, float]) -> Row:
+def _balanced(name: str, method: str, counts: np.ndarray, ratios: dict[str, float]) -> Row:
     values = {**ratios, "BOA": classes.balanced_accuracy(counts)}
     why = "" if np.isfinite(values["BOA"]) else "the truth lacks a class"
     shown = not name.startswith("usable")
-    return scores.row(name, ESTIMATE, int(counts.sum()), values, why=why, headline=shown)
+    return scores.row(name, method, int(counts.sum()), values, why=why, headline=shown)
 
 
 def _confusion(counts: np.ndarray) -> Table:
@@ -158,14 +165,6 @@ def _confusion(counts: np.ndarray) -> Table:
         found = dict(zip(NAMES.values(), line.tolist(), strict=True))
         rows.append(scores.row(name, ESTIMATE, int(line.sum()), found))
     return scores.filled(CONFUSION, rows)
-
-
-def _mistakes(true: np.ndarray, found: np.ndarray) -> np.ndarray:
-    kind = np.where(true == found, 0, 3)
-    kind[(true != CLEAR) & (found == CLEAR)] = 1
-    kind[(true == CLEAR) & (found != CLEAR)] = 2
-    known = np.isin(true, list(NAMES)) & np.isin(found, list(NAMES))
-    return np.where(known, kind, matching.NO_DATA).astype("uint8")
 
 
 class _GapSums:

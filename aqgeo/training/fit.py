@@ -2,19 +2,27 @@
 
 import json
 import logging
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    ModelCheckpoint,
+    RichProgressBar,
+)
 from matplotlib.figure import Figure
 from torch.utils.data import DataLoader
 
 from aqgeo.datasets import disk
 
 log = logging.getLogger(__name__)
+# It greets, and recommends services.
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 METRICS, CURVES, CONFIG = "metrics.json", "curves.png", "config.json"
 _BEST, _LAST = "best.ckpt", "last.ckpt"
 
@@ -86,12 +94,17 @@ def fit(
         folder, "best", monitor=watch, mode="max", save_last=True, enable_version_counter=False
     )
     record = _Record(folder)
+    # stdout carries paths alone.
+    shown = RichProgressBar(console_kwargs={"stderr": True})
     trainer = lightning.Trainer(
         accelerator="auto",
         devices=settings.devices,
         precision=settings.precision,  # type: ignore[arg-type]
         max_epochs=settings.epochs,
-        callbacks=[record, keep, EarlyStopping(watch, patience=settings.patience, mode="max")],
+        callbacks=[
+            *(record, keep, shown),
+            EarlyStopping(watch, patience=settings.patience, mode="max"),
+        ],
         logger=False,
         gradient_clip_val=1.0,
         num_sanity_val_steps=0,
@@ -99,14 +112,12 @@ def fit(
         default_root_dir=folder,
     )
     last = folder / _LAST
-    # A file of our own run; still, nothing but tensors and plain values is read from it.
-    trainer.fit(
-        module,
-        train,
-        validation,
-        ckpt_path=str(last) if last.is_file() else None,
-        weights_only=True,
-    )
+    resumed = str(last) if last.is_file() else None
+    with warnings.catch_warnings():
+        # It advises on workers and on folders that exist, which are the user's own choice.
+        warnings.filterwarnings("ignore", module="lightning|torch")
+        # A file of our own run; still, nothing but tensors and plain values is read from it.
+        trainer.fit(module, train, validation, ckpt_path=resumed, weights_only=True)
     best = torch.load(folder / _BEST, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     return max(record.rows, key=lambda row: row[watch])

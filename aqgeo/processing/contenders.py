@@ -1,0 +1,163 @@
+"""Cloud detectors side by side, each called the same way on one image."""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from aqgeo.models import checkpoint
+from aqgeo.models.checkpoint import Card
+
+CLEAR, THICK, THIN, SHADOW = 0, 1, 2, 3
+# Bands that s2cloudless takes, in its order.
+TEN = ("B01", "B02", "B04", "B05", "B08", "B8A", "B09", "B10", "B11", "B12")
+# Its own defaults: probability above which a pixel is cloud, radius in pixels of averaging it.
+_CHANCE, _AVERAGE = 0.4, 1
+# Bands of ukis-csmask by our names; it was made for pixels of about 30 m, its tiles have 256.
+_UKIS = {"B02": "blue", "B03": "green", "B04": "red", "B08": "nir"}
+_UKIS_SIX = {**_UKIS, "B11": "swir16", "B12": "swir22"}
+_UKIS_M, _UKIS_TILE = 30.0, 256
+
+
+class Found(NamedTuple):
+    """What a detector says of one image."""
+
+    classes: np.ndarray
+    """(y, x) uint8 CloudSEN12's classes; cloud of unknown thickness is thick."""
+    cloud: np.ndarray | None = None
+    """(y, x) float32 probability of thick or thin cloud, where the detector has one."""
+
+
+class Detector(Protocol):
+    """Anything that finds clouds in one image."""
+
+    tells: tuple[tuple[int, ...], ...]
+    """Groups of classes that it tells apart."""
+
+    def lacks(self, bands: Sequence[str], level: str) -> str:
+        """Return why it cannot judge such an image; empty if it can."""
+
+    def find(self, values: np.ndarray, bands: Sequence[str], pixel_m: float | None) -> Found:
+        """Return clouds of (band, y, x) reflectance, NaN where no data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Our network, run over a whole image at once."""
+
+    network: Any
+    """Takes (b, band, h, w) reflectance, returns logits of the four classes."""
+    card: Card
+    """What its weights say of themselves."""
+    tells: tuple[tuple[int, ...], ...] = ((CLEAR,), (THICK,), (THIN,), (SHADOW,))
+    """All four classes."""
+
+    def lacks(self, bands: Sequence[str], level: str) -> str:
+        """Return why it cannot judge such an image; empty if it can."""
+        if self.card.level not in ("any", level):
+            return f"weights for {level} are needed, these are for {self.card.level}"
+        known = set(bands) & set(self.network.bands)
+        return "" if known else f"needs one of the bands {', '.join(self.network.bands)}"
+
+    def find(self, values: np.ndarray, bands: Sequence[str], pixel_m: float | None) -> Found:
+        """Return clouds of (band, y, x) reflectance, NaN where no data."""
+        import torch
+
+        rows, cols = values.shape[1:]
+        step = self.network.stride
+        shape = len(self.network.bands), -(-rows // step) * step, -(-cols // step) * step
+        padded = np.full(shape, np.nan, "float32")
+        for number, band in enumerate(self.network.bands):
+            if band in bands:
+                padded[number, :rows, :cols] = values[list(bands).index(band)]
+        with torch.inference_mode():
+            chances = torch.softmax(self.network(torch.from_numpy(padded[None]))[0], 0)
+        shares = chances[:, :rows, :cols].numpy()
+        return Found(shares.argmax(0).astype("uint8"), shares[[THICK, THIN]].sum(0))
+
+
+@dataclass(frozen=True, slots=True)
+class S2Cloudless:
+    """The pixel classifier s2cloudless with its own defaults, without its dilation."""
+
+    tells: tuple[tuple[int, ...], ...] = ((CLEAR, SHADOW), (THICK, THIN))
+    """Cloud from the rest."""
+
+    def lacks(self, bands: Sequence[str], level: str) -> str:
+        """Return why it cannot judge such an image; empty if it can."""
+        if level != "L1C":
+            return "takes L1C only"
+        lost = [band for band in TEN if band not in bands]
+        return f"needs {', '.join(lost)} as well" if lost else ""
+
+    def find(self, values: np.ndarray, bands: Sequence[str], pixel_m: float | None) -> Found:
+        """Return clouds of (band, y, x) reflectance, NaN where no data."""
+        from s2cloudless.cloud_detector import S2PixelCloudDetector
+
+        model = S2PixelCloudDetector(_CHANCE, average_over=_AVERAGE, dilation_size=0)
+        ten = np.stack([values[list(bands).index(band)] for band in TEN], axis=-1)
+        chance = model.get_cloud_probability_maps(np.nan_to_num(ten)[None])
+        mask = model.get_mask_from_prob(chance)[0]
+        return Found(np.where(mask > 0, THICK, CLEAR).astype("uint8"), chance[0])
+
+
+@dataclass(frozen=True, slots=True)
+class CSMask:
+    """The network of ukis-csmask, on pixels of about 30 m where the image has finer ones."""
+
+    level: str = ""
+    """Level of the images that it is for; its weights differ."""
+    tells: tuple[tuple[int, ...], ...] = ((CLEAR,), (THICK, THIN), (SHADOW,))
+    """Cloud, shadow and the rest."""
+
+    def lacks(self, bands: Sequence[str], level: str) -> str:
+        """Return why it cannot judge such an image; empty if it can."""
+        if importlib.util.find_spec("ukis_csmask") is None:
+            return "is not installed"
+        lost = [band for band in _UKIS if band not in bands]
+        return f"needs {', '.join(lost)} as well" if lost else ""
+
+    def find(self, values: np.ndarray, bands: Sequence[str], pixel_m: float | None) -> Found:
+        """Return clouds of (band, y, x) reflectance, NaN where no data."""
+        from ukis_csmask.mask import CSmask
+
+        names = _UKIS_SIX if set(_UKIS_SIX) <= set(bands) else _UKIS
+        chosen = values[[list(bands).index(band) for band in names]]
+        factor = max(1, round(_UKIS_M / pixel_m)) if pixel_m else 1
+        coarse = np.nan_to_num(_coarsened(chosen, factor))
+        rows, cols = coarse.shape[1:]
+        # Smaller images than a tile are mirrored at their edges.
+        pad = [(0, 0), (0, max(0, _UKIS_TILE - rows)), (0, max(0, _UKIS_TILE - cols))]
+        image = np.ascontiguousarray(np.moveaxis(np.pad(coarse, pad, mode="symmetric"), 0, -1))
+        mask = CSmask(image, list(names.values()), self.level.lower()).csm[:rows, :cols, 0]
+        fine = mask.repeat(factor, axis=0).repeat(factor, axis=1)
+        table = np.array([CLEAR, THICK, SHADOW], "uint8")
+        return Found(table[fine[: values.shape[1], : values.shape[2]]])
+
+
+def network(path: Any, *, sha256: str | None = None) -> Network:
+    """Return our network with the weights of a file.
+
+    Raises:
+        ModelError: as `checkpoint.read`.
+    """
+    return Network(*checkpoint.read(path, task="clouds", sha256=sha256))
+
+
+def of_scene_classes(scl: np.ndarray) -> Found:
+    """Return what Sen2Cor's scene classes (y, x) say: whatever is no cloud or shadow is clear."""
+    table = np.zeros(256, "uint8")
+    table[3], table[[8, 9]], table[10] = SHADOW, THICK, THIN
+    return Found(table[scl.astype("uint8")])
+
+
+def _coarsened(values: np.ndarray, factor: int) -> np.ndarray:
+    """Return means of factor x factor pixels; the last row and column are repeated to fill up."""
+    if factor == 1:
+        return values
+    bands, rows, cols = values.shape
+    filled = np.pad(values, ((0, 0), (0, -rows % factor), (0, -cols % factor)), mode="edge")
+    shape = bands, filled.shape[1] // factor, factor, filled.shape[2] // factor, factor
+    return np.asarray(filled.reshape(shape).mean(axis=(2, 4)), "float32")
