@@ -196,6 +196,8 @@ def _load(weights: Path, state: tuple[int, ...], bands: tuple[str, ...], device:
     network: Any = ready.ready(whole, bands)
     network.stride, network.margin = whole.stride, whole.margin
     network.requires_grad_(requires_grad=False)
+    if device == "cpu":
+        ready.suit_one_thread(network)
     return network.to(device, memory_format=torch.channels_last)
 
 
