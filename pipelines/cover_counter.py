@@ -3,11 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import aqgeo
-from aqgeo.errors import ModelError
-
-# Weights that aqgeo brings, by level.
-_SHIPPED = Path(aqgeo.__file__).parent / "models" / "weights"
+from aqgeo.errors import CatalogError, ModelError
+from pipelines.workspace import Workspace
 
 
 def find(level: str, weights: Path | None = None) -> Any:
@@ -20,12 +17,17 @@ def find(level: str, weights: Path | None = None) -> Any:
     Raises:
         ModelError: the weights are for something else, or for the other level.
     """
-    path = weights or _SHIPPED / f"clouds-{level.lower()}.safetensors"
-    if weights is None and not path.is_file():
-        return None
+    sha256 = None
+    if weights is None:
+        try:
+            weights, sha256 = Workspace(Path()).model("clouds", level)
+        except CatalogError:
+            return None
     from aqgeo.models import checkpoint
 
-    network, card = checkpoint.read(path, task="clouds")
+    network, card = checkpoint.read(weights, task="clouds", sha256=sha256)
     if card.level not in (level, "any"):
-        raise ModelError(f"{path} takes {card.level}, the images are {level}: choose other weights")
+        raise ModelError(
+            f"{weights} takes {card.level}, the images are {level}: choose other weights"
+        )
     return network

@@ -9,7 +9,7 @@ import numpy as np
 
 from aqgeo.datasets import labelled
 from aqgeo.datasets.labelled import Image
-from aqgeo.errors import EstimateError, ModelError
+from aqgeo.errors import CatalogError, EstimateError, ModelError
 from aqgeo.processing import contenders, contenders_fitted
 from aqgeo.processing.contenders import Detector, Found, Network
 from aqgeo.scores import ESTIMATE
@@ -17,12 +17,12 @@ from aqgeo.scoring.cloud_masks import FOUR, Groups
 from pipelines import labelled_sets
 from pipelines.cluster import track
 from pipelines.labelled_sets import Fold, Set
+from pipelines.workspace import Workspace
 
 log = logging.getLogger(__name__)
 SCL, S2CLOUDLESS, UKIS, THRESHOLD, TREES = "SCL", "s2cloudless", "ukis-csmask", "threshold", "trees"
 METHODS = (ESTIMATE, SCL, S2CLOUDLESS, UKIS, TREES, THRESHOLD)
 """Detectors in the order of the report."""
-_WEIGHTS = Path(contenders.checkpoint.__file__).parent / "weights"
 # Images that trees and threshold are fitted on; each gives its share of the pixels.
 _MOST_IMAGES = 240
 
@@ -95,8 +95,11 @@ def of_fold(
 
 def shipped(level: str) -> Network | None:
     """Return our network with the weights that come with the package; None without any."""
-    path = _WEIGHTS / f"clouds-{level.lower()}.safetensors"
-    return contenders.network(path) if path.is_file() else None
+    try:
+        path, sha256 = Workspace(Path()).model("clouds", level)
+    except CatalogError:
+        return None
+    return contenders.network(path, sha256=sha256)
 
 
 def seen(network: Network, image: Image) -> bool:

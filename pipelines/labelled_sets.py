@@ -8,7 +8,7 @@ import numpy as np
 import pystac
 
 from aqgeo.datasets import labelled, scl_labels
-from aqgeo.datasets.cloudsen12_record import Level, image_name
+from aqgeo.datasets.cloudsen12_record import NO_LABEL, Level, image_name
 from aqgeo.datasets.labelled import Image
 from aqgeo.errors import SourceError
 from aqgeo.sources import stac
@@ -103,7 +103,7 @@ def labels(image: Image, bands: Sequence[str]) -> tuple[np.ndarray, dict[str, np
     whole = scl_labels.weak(stored, interpolated=False)
     # Unclassified, and the codes that do not exist, are at least no cloud.
     whole[stored == scl_labels.UNCLASSIFIED] = 0
-    whole[np.isnan(values).all(axis=0)] = label.dtype.type(scl_labels.NO_LABEL)
+    whole[np.isnan(values).all(axis=0)] = label.dtype.type(NO_LABEL)
     return values, {ALL: whole, TRUSTED: label}
 
 

@@ -27,7 +27,7 @@ from pipelines.workspace import Workspace
 log = logging.getLogger(__name__)
 MEMORY = "2GiB"
 # Side of a block without its margin: the larger, the smaller the share of margins.
-PATCH = 1024
+PATCH = 1280
 # Measured: the process with its libraries and GDAL's blocks; what a block takes for each pixel that
 # is read, by band and for the layers.
 _BASE, _BY_BAND, _BY_PIXEL = 720 * 2**20, 18, 80

@@ -207,7 +207,7 @@ def _begin(network: Any, start: Path) -> int:
 
 def _takes(tensor: Any, network: Any) -> bool:
     """Tell whether a tensor holds weights of a convolution over all bands."""
-    return tensor.ndim == 4 and tensor.shape[0] > 1 and tensor.shape[1] == len(network.bands)
+    return bool(tensor.ndim == 4 and tensor.shape[0] > 1 and tensor.shape[1] == len(network.bands))
 
 
 def _told(learn: Sequence[Image]) -> tuple[str, ...]:

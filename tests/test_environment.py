@@ -62,7 +62,7 @@ def test_every_import_is_a_requirement_and_every_requirement_is_imported() -> No
     foreign = imported - own - sys.stdlib_module_names - {"conftest"} - SYSTEM
     found = packages_distributions()
     # A namespace such as `odc` belongs to several packages.
-    owners = {name: {owner.lower() for owner in found[name]} for name in foreign}
+    owners = {name: {owner.lower().replace("_", "-") for owner in found[name]} for name in foreign}
     listed = set(requirements())
     assert [name for name, those in owners.items() if not those & (listed | {"distributed"})] == []
     used = set().union(*owners.values())

@@ -14,7 +14,8 @@ def ready(network: Any, bands: Sequence[str]) -> nn.Module:
         network: in evaluation mode, with `only`; it is changed, and not to be used again.
         bands: names of the images' bands.
     """
-    return fold(network.only(bands)).eval()
+    fold(network)
+    return network.only(bands).eval()  # type: ignore[no-any-return]
 
 
 def fold(network: nn.Module) -> nn.Module:

@@ -1,6 +1,5 @@
 """U-Net that sees clouds in any subset of Sentinel-2's bands."""
 
-import copy
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -11,6 +10,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from aqgeo.models import unet_window
+from aqgeo.models.unet_part import UNetPart
 from aqgeo.models.unet_window import Window
 
 # Encoders by name of segmentation_models_pytorch. MobileNetV2 at half its width is the default: on
@@ -105,51 +105,17 @@ class CloudUNet(nn.Module):
             x: the bands in order.
             wanted: rows and columns to return, which begin at multiples of the stride; all if None.
         """
-        return unet_window.logits(self.net, _known(x, self), wanted).div(self.temperature)
+        scaled = (x.clamp(max=_BRIGHTEST) - self.mean) / self.std
+        known = torch.where(torch.isnan(x), self.absent, scaled)
+        return unet_window.logits(self.net, known, wanted) / self.temperature
 
     def only(self, bands: Sequence[str]) -> nn.Module:
-        """Return a network of the same result for images without the other bands.
+        """Return a network for use alone, of the same result for images without the other bands.
 
         Args:
             bands: names of some of the network's bands, in the images' order.
         """
-        return self if tuple(bands) == tuple(self.bands) else _Part(self, bands)
-
-
-class _Part(nn.Module):
-    """A network for images that hold a part of its bands, so that no plane of NaN is computed."""
-
-    mean: Tensor
-    std: Tensor
-    absent: Tensor
-    temperature: Tensor
-
-    def __init__(self, whole: CloudUNet, bands: Sequence[str]) -> None:
-        super().__init__()
-        given = [list(whole.bands).index(band) for band in bands]
-        rest = [n for n in range(len(whole.bands)) if n not in given]
-        self.net = copy.deepcopy(whole.net)
-        for name in ("mean", "std", "absent"):
-            self.register_buffer(name, getattr(whole, name).detach()[:, given])
-        self.register_buffer("temperature", whole.temperature)
-        for part in (self.net.encoder, self.net.pixels):
-            first = next(m for m in part.modules() if isinstance(m, nn.Conv2d))
-            weight = first.weight.detach()
-            # What stands for the other bands is constant: together they are one plane of ones. A
-            # plane and no bias, since beyond the image's edge it is zero as they were.
-            others = (weight[:, rest] * whole.absent.detach()[:, rest]).sum(1, keepdim=True)
-            first.weight = nn.Parameter(torch.cat([weight[:, given], others], 1))
-            first.in_channels = len(given) + 1
-
-    def forward(self, x: Tensor, wanted: Window | None = None) -> Tensor:
-        planes = torch.cat([_known(x, self), torch.ones_like(x[:, :1])], 1)
-        return unet_window.logits(self.net, planes, wanted).div(self.temperature)
-
-
-def _known(x: Tensor, told: "CloudUNet | _Part") -> Tensor:
-    """Return the input of the layers: scaled, with what stands for missing values."""
-    scaled = x.clamp(max=_BRIGHTEST).sub_(told.mean).div_(told.std)
-    return torch.where(torch.isnan(x), told.absent, scaled)
+        return UNetPart(self, bands, _BRIGHTEST)
 
 
 def _convolution(channels: int, wanted: int, size: int) -> nn.Sequential:

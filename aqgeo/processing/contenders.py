@@ -33,8 +33,9 @@ class Found(NamedTuple):
 class Detector(Protocol):
     """Anything that finds clouds in one image."""
 
-    tells: tuple[tuple[int, ...], ...]
-    """Groups of classes that it tells apart."""
+    @property
+    def tells(self) -> tuple[tuple[int, ...], ...]:
+        """Return the groups of classes that it tells apart."""
 
     def lacks(self, bands: Sequence[str], level: str) -> str:
         """Return why it cannot judge such an image; empty if it can."""

@@ -148,7 +148,7 @@ def run(values: np.ndarray, within: tuple[slice, slice], job: Job) -> np.ndarray
     result = np.full((len(values), job.channels, *inner.shape[1:]), job.fill, job.dtype)
     seen = np.flatnonzero(inner.any(axis=(1, 2)))
     if seen.size:
-        found = _fitting(values[seen], within, job)
+        found = _fitting(values if seen.size == len(values) else values[seen], within, job)
         result[seen] = np.where(inner[seen][:, None], found, np.asarray(job.fill, job.dtype))
     return result
 
@@ -195,6 +195,7 @@ def _load(weights: Path, state: tuple[int, ...], bands: tuple[str, ...], device:
         )
     network: Any = ready.ready(whole, bands)
     network.stride, network.margin = whole.stride, whole.margin
+    network.requires_grad_(requires_grad=False)
     return network.to(device, memory_format=torch.channels_last)
 
 
@@ -279,9 +280,10 @@ def _is_want_of_memory(err: RuntimeError) -> bool:
 def _forward(values: np.ndarray, within: tuple[slice, slice], job: Job, device: str) -> np.ndarray:
     network = network_of(job, device)
     short = [-n % network.stride for n in values.shape[-2:]]
+    if (infinite := np.isinf(values)).any():
+        values = np.where(infinite, np.float32("nan"), values)
     x = torch.from_numpy(np.ascontiguousarray(values, "float32"))
-    x = x.to(memory_format=torch.channels_last, copy=True)
-    x.nan_to_num_(np.nan, np.nan, np.nan)
+    x = x.to(memory_format=torch.channels_last)
     if any(short):
         x = torch.nn.functional.pad(x, (0, short[1], 0, short[0]), value=float("nan"))
     if device != "cpu":

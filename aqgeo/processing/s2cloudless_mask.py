@@ -2,9 +2,9 @@
 
 from importlib.metadata import version
 
-import cv2
 import numpy as np
 from s2cloudless.cloud_detector import S2PixelCloudDetector
+from scipy import ndimage
 
 from aqgeo.processing import clouds
 
@@ -47,8 +47,8 @@ def detect(values: np.ndarray, *, pixel_m: float) -> np.ndarray:
     chance = detector.get_cloud_probability_maps(stack, num_threads=1)[0]
     chance = np.where(known, chance, np.float32(0))
     # What `get_mask_from_prob` does, threshold last, so that the chance is kept.
-    mean = cv2.filter2D(chance, -1, detector.conv_filter, borderType=cv2.BORDER_REFLECT)
-    near = cv2.dilate(mean, detector.dilation_filter)
+    mean = ndimage.convolve(chance, detector.conv_filter, mode="reflect")
+    near = ndimage.grey_dilation(mean, footprint=detector.dilation_filter, mode="reflect")
     cloudy = near > THRESHOLD
     found = np.where(cloudy, clouds.THICK, clouds.CLEAR)
     percent = np.clip(np.rint(100 * np.where(cloudy, near, 1 - near)), 0, 100)

@@ -127,7 +127,7 @@ class CloudTask(lightning.LightningModule):
     def __init__(self, network: CloudUNet, settings: Settings):
         """Take the network to train."""
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for part in network.modules():
             if isinstance(part, torch.nn.BatchNorm2d):
                 part.momentum = _MOMENTUM
@@ -180,7 +180,7 @@ class CloudTask(lightning.LightningModule):
 
     def _of_all(self, counts: np.ndarray) -> np.ndarray:
         """Return the sum of the counts of all processes."""
-        every = self.all_gather(torch.from_numpy(counts).to(self.device))
+        every: Any = self.all_gather(torch.from_numpy(counts).to(self.device))
         return np.asarray(every.reshape(-1, *counts.shape).sum(0).cpu())
 
     def configure_optimizers(self) -> Any:
