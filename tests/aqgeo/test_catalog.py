@@ -89,7 +89,7 @@ def test_every_layer_can_be_shown(product: catalog.Product) -> None:
         assert stops == sorted(set(stops))
         colors = [c for _, c in layer.ramp] + [c.color for c in layer.classes]
         assert all(len(c) == 7 and int(c[1:], 16) >= 0 for c in colors)
-        assert 0 not in {c.value for c in layer.classes}
+        assert layer.no_data not in {c.value for c in layer.classes}
         assert set(layer.rgb) <= set(layer.variables)
         assert {"values": layer.ramp, "classes": layer.classes, "rgb": layer.rgb}[layer.kind]
 
