@@ -17,6 +17,7 @@ from aqgeo.products import masks, reliability, scorecard
 from aqgeo.products.masks import Panels
 from aqgeo.scores import ESTIMATE, Table
 from aqgeo.scoring import cloud_masks, ground
+from aqgeo.sources import stac
 from pipelines import evaluate_methods, evaluate_tables, labelled_sets
 from pipelines.cluster import track
 from pipelines.evaluate_methods import METHODS, Method
@@ -126,7 +127,7 @@ def _image(
     """Yield what each detector found in one image, once for each kind of its pixels."""
     values, truths = labelled_sets.labels(image, image.bands)
     kinds = ground.kinds(values, image.bands)
-    size = labelled.pixel_m(image)
+    size, lost = labelled.pixel_m(image), np.isnan(values).all(axis=0)
     for method in methods:
         found, tells, why = method.find(image, values, image.bands, size)
         groups = cloud_masks.common(labelled.tells(image), tells)
@@ -135,7 +136,8 @@ def _image(
             tally = _tally(truth, found, kinds)
             if found is not None and method.name == gallery.method:
                 colour = masks.true_colour(values, image.bands)
-                gallery.offer(name, image, (colour, truth, found.classes), groups)
+                shown = np.where(lost, cloud_masks.NO_DATA, found.classes).astype("uint8")
+                gallery.offer(name, image, (colour, truth, shown), groups)
             about = (name, fold, image.id, image.place, image.day, size, method.name, groups)
             yield Record(*about, method.seen(image), why, tally)
 
@@ -197,9 +199,7 @@ def _credits(sets: Sequence[Set]) -> list[str]:
     days = [i.day for one in sets for i in one.images if i.kind == "weak" and i.day]
     if not days:
         return []
-    from aqgeo.sources.stac import copernicus
-
-    return [copernicus([int(day[:4]) for day in days])]
+    return [stac.copernicus([int(day[:4]) for day in days])]
 
 
 def _content(

@@ -96,7 +96,7 @@ def test_the_report_is_whole_and_the_same_again(
     assert json.loads((tmp_path / "told.json").read_text())["tables"] == content["tables"]
     page = (tmp_path / "one" / "clouds.html").read_text("utf-8")
     assert page.count("<img") == len(list((tmp_path / "one").glob("*.png"))) == 3
-    assert "http" not in page.split("</style>")[1]
+    assert "://" not in page
     tell(*words, "--out", tmp_path / "two")
     for path in (tmp_path / "one").iterdir():
         assert (tmp_path / "two" / path.name).read_bytes() == path.read_bytes(), path.name
