@@ -112,6 +112,8 @@ class CloudUNet(nn.Module):
     def only(self, bands: Sequence[str]) -> nn.Module:
         """Return a network for use alone, of the same result for images without the other bands.
 
+        It overwrites its input.
+
         Args:
             bands: names of some of the network's bands, in the images' order.
         """

@@ -43,11 +43,14 @@ class UNetPart(nn.Module):
             tensor.data.div_(whole.temperature)
 
     def forward(self, x: Tensor, wanted: Window | None = None) -> Tensor:
-        """Return logits (b, class, h, w) of reflectance (b, band, h, w); NaN is no data."""
-        x = x.clamp(max=self.brightest)
-        lost = x.isnan()
-        if lost.any():
-            x = torch.where(lost, self.fill, x)
+        """Return logits (b, class, h, w) of reflectance (b, band, h, w); NaN is no data.
+
+        The input is overwritten: large images fill the memory.
+        """
+        x.clamp_(max=self.brightest)
+        if (lost := x.isnan()).any():
+            torch.where(lost, self.fill, x, out=x)
+        del lost
         return unet_window.logits(self.net, x, wanted)
 
 

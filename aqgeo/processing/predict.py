@@ -282,10 +282,10 @@ def _is_want_of_memory(err: RuntimeError) -> bool:
 def _forward(values: np.ndarray, within: tuple[slice, slice], job: Job, device: str) -> np.ndarray:
     network = network_of(job, device)
     short = [-n % network.stride for n in values.shape[-2:]]
-    if (infinite := np.isinf(values)).any():
-        values = np.where(infinite, np.float32("nan"), values)
-    x = torch.from_numpy(np.ascontiguousarray(values, "float32"))
-    x = x.to(memory_format=torch.channels_last)
+    # A copy, since networks may overwrite it.
+    x = torch.from_numpy(values).to(torch.float32, memory_format=torch.channels_last, copy=True)
+    if np.isinf(values).any():
+        x.nan_to_num_(np.nan, np.nan, np.nan)
     if any(short):
         x = torch.nn.functional.pad(x, (0, short[1], 0, short[0]), value=float("nan"))
     if device != "cpu":
