@@ -116,7 +116,6 @@ def _catalog(path: Path, hold_out: Sequence[str]) -> Set:
             f"{path} is no readable STAC catalog with a collection {_COLLECTION}: {err!r}"
         ) from err
     images = sorted(labelled.of_products(items), key=lambda image: image.id)
-    images = [replace(image, place=image.place.removeprefix("MGRS-")) for image in images]
     if not images:
         raise SourceError(f"{path}: {_COLLECTION} has no item: name another catalog")
     places = sorted({image.place for image in images})

@@ -67,7 +67,7 @@ def of_products(items: Sequence[pystac.Item]) -> list[Image]:
     return [
         Image(
             item.id,
-            str(item.properties.get("grid:code") or item.id.split("_")[1]),
+            str(item.properties.get("grid:code") or item.id.split("_")[1]).removeprefix("MGRS-"),
             f"{item.datetime:%Y-%m-%d}",
             "L2A",
             "weak",
