@@ -22,6 +22,7 @@ from aqgeo.products import cog
 from pipelines import mask_image
 from pipelines.mask import Masking, mask
 from pipelines.workspace import WEIGHTS, Workspace
+from tests.standins import cloud_network
 
 BANDS = ("B02", "B03", "B04", "B08")
 WORDS = ("--bands", ",".join(BANDS), "--level", "L2A")
@@ -30,15 +31,8 @@ SMALL = Settings(device="cpu", patch=256)
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(3)
     bands = ("B01", *BANDS)
-    many = (0.3,) * len(bands)
-    told: dict[str, Any] = {"bands": bands, "mean": many, "std": many, "encoder": "tu-resnet10t"}
-    network = CloudUNet(UNetArguments(**told))
-    network.temperature.fill_(0.02)
-    path = tmp_path_factory.mktemp("weights") / "clouds.safetensors"
-    checkpoint.write(path, network, checkpoint.Card("cloud-unet", told, "clouds", "L2A"))
-    return path
+    return cloud_network.write(tmp_path_factory.mktemp("weights") / "clouds.safetensors", bands)
 
 
 def reflectance(rows: int = 300, cols: int = 520) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Stand-ins for remote services, on loopback."""
+"""Stand-ins: remote services on loopback, a network without training."""

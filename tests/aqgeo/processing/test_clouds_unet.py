@@ -1,37 +1,23 @@
 """Clouds by a network: bands by name, level and task are checked, classes and percent come out."""
 
 from pathlib import Path
-from typing import Any
 
 import dask.array as da
 import numpy as np
 import pytest
-import torch
 
 from aqgeo.errors import ModelError
-from aqgeo.models import checkpoint
-from aqgeo.models.unet import CloudUNet, UNetArguments
 from aqgeo.processing import clouds, clouds_unet
 from aqgeo.processing.predict import Settings
+from tests.standins import cloud_network
 
 BANDS = ("B01", "B02", "B03", "B04", "B08", "B11")
 HERE = Settings(device="cpu", patch=64)
 
 
-def write(path: Path, *, task: str = "clouds", level: Any = "L2A") -> Path:
-    torch.manual_seed(3)
-    many = (0.3,) * len(BANDS)
-    told: dict[str, Any] = {"bands": BANDS, "mean": many, "std": many, "encoder": "tu-resnet10t"}
-    network = CloudUNet(UNetArguments(**told))
-    network.temperature.fill_(0.02)
-    torch.nn.init.normal_(network.absent)
-    checkpoint.write(path, network, checkpoint.Card("cloud-unet", told, task, level))
-    return path
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("weights") / "clouds.safetensors")
+    return cloud_network.write(tmp_path_factory.mktemp("weights") / "clouds.safetensors", BANDS)
 
 
 def values(bands: int) -> np.ndarray:
@@ -89,12 +75,12 @@ def test_what_does_not_fit_the_weights_is_told_before_any_work(
 
 
 def test_weights_for_another_task_are_refused(tmp_path: Path) -> None:
-    other = write(tmp_path / "cover.safetensors", task="cover")
+    other = cloud_network.write(tmp_path / "cover.safetensors", BANDS, task="cover")
     with pytest.raises(ModelError, match="is for 'cover'"):
         detect(values(6), BANDS, other)
 
 
 def test_weights_for_any_level_take_both(tmp_path: Path) -> None:
-    either = write(tmp_path / "any.safetensors", level="any")
+    either = cloud_network.write(tmp_path / "any.safetensors", BANDS, level="any")
     for level in ("L1C", "L2A"):
         detect(values(6), BANDS, either, level)

@@ -11,8 +11,8 @@ import torch
 
 from aqgeo.errors import ModelError
 from aqgeo.models import checkpoint
-from aqgeo.models.unet import CloudUNet, UNetArguments
 from aqgeo.processing import predict
+from tests.standins import cloud_network
 
 BANDS = ("B02", "B03", "B04", "B08")
 PATCH = 64
@@ -25,16 +25,7 @@ def probabilities(logits: torch.Tensor) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network with random weights; its margin is 192 pixels."""
-    torch.manual_seed(1)
-    many = (0.3,) * len(BANDS)
-    told: dict[str, Any] = {"bands": BANDS, "mean": many, "std": many, "encoder": "tu-resnet10t"}
-    told["decoder"] = (32, 16, 8, 8, 4)
-    path = tmp_path_factory.mktemp("weights") / "clouds.safetensors"
-    card = checkpoint.Card("cloud-unet", told, "clouds", "L2A")
-    network = CloudUNet(UNetArguments(**told))
-    network.temperature.fill_(0.02)  # without training, logits are nearly alike
-    checkpoint.write(path, network, card)
-    return path
+    return cloud_network.write(tmp_path_factory.mktemp("weights") / "clouds.safetensors", BANDS)
 
 
 def job(weights: Path, **how: Any) -> predict.Job:
