@@ -17,8 +17,8 @@ PIP_ONLY = {"tacoreader", "ukis-csmask"}
 # Peers of benchmarks that run under Debian's own Python.
 SYSTEM = {"harp"}
 # pandas writes Parquet with pyarrow and xarray Zarr with zarr; Prefect breaks on newer fastapi;
-# segmentation-models-pytorch builds its encoders with timm.
-BY_NAME = {"pyarrow", "fastapi", "zarr", "timm"}
+# segmentation-models-pytorch builds its encoders with timm; torchvision is opened by its name.
+BY_NAME = {"pyarrow", "fastapi", "zarr", "timm", "torchvision"}
 
 
 def project() -> dict:
