@@ -44,7 +44,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     unet = UNetArguments(decoder=(8, 8, 8, 8, 8), **told)
     net = CloudUNet(unet)
     with torch.no_grad():
-        head = net.net.segmentation_head[0]
+        head = net.net.segmentation_head[-1]
         head.weight.zero_()
         head.bias.copy_(torch.tensor([0.0, 4.0, 0.0, 0.0]))
     card = checkpoint.Card("cloud-unet", unet.__dict__, task="clouds", level="L1C")
