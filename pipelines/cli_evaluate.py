@@ -158,7 +158,8 @@ def _weights(told: "list[str] | tuple[str, ...]", sets: "list[Set]") -> "dict[st
             raise SourceError(f"weights {text!r}: {key} has weights already, name each once")
         found[key] = network
     for level in sorted({one.level for one in sets}):
-        own = None if {level, "any"} & set(found) else evaluate_methods.shipped(level)
+        # Weights that were named stand alone: others must not judge in their place unseen.
+        own = None if told else evaluate_methods.shipped(level)
         if own is not None:
             found[level] = own
     return found
