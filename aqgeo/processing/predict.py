@@ -159,7 +159,8 @@ def network_of(job: Job, device: str) -> Any:
     Raises:
         ModelError: the weights cannot be used, or do not know a band.
     """
-    with _LOADING:
+    # Loading computes too: weights are folded.
+    with _LOADING, _one_thread():
         return _load(job.weights, _state(job.weights), job.bands, device)
 
 

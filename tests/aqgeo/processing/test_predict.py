@@ -110,6 +110,20 @@ def test_bytes_do_not_depend_on_workers_threads_or_batches(weights: Path) -> Non
     np.testing.assert_allclose(batched, wanted, atol=1e-5)
 
 
+def test_bytes_do_not_depend_on_the_threads_that_load(tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    shipped = next((Path(__file__).parents[3] / "aqgeo" / "models" / "weights").glob("*l2a.safe*"))
+    bits = []
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        path = tmp_path / f"{count}.safetensors"
+        path.write_bytes(shipped.read_bytes())
+        network = predict.network_of(predict.Job(path, BANDS, probabilities, 4, "f4", 0), "cpu")
+        bits.append([value.numpy().tobytes() for value in network.state_dict().values()])
+    torch.set_num_threads(threads)
+    assert bits[0] == bits[1]
+
+
 def test_nothing_is_read_before_it_is_computed(weights: Path) -> None:
     def refuse(_: np.ndarray) -> NoReturn:
         raise AssertionError("read")
