@@ -1,13 +1,16 @@
 """The U-Net by whose mask cover is counted."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aqgeo.errors import CatalogError, ModelError
 from pipelines.workspace import Workspace
 
+if TYPE_CHECKING:
+    from aqgeo.processing.contenders import Network
 
-def find(level: str, weights: Path | None = None) -> Any:
+
+def find(level: str, weights: Path | None = None) -> "Network | None":
     """Return the U-Net for a level; None if none is named and aqgeo brings none.
 
     Args:
@@ -23,11 +26,11 @@ def find(level: str, weights: Path | None = None) -> Any:
             weights, sha256 = Workspace(Path()).model("clouds", level)
         except CatalogError:
             return None
-    from aqgeo.models import checkpoint
+    from aqgeo.processing import contenders
 
-    network, card = checkpoint.read(weights, task="clouds", sha256=sha256)
-    if card.level not in (level, "any"):
+    network = contenders.network(weights, sha256=sha256)
+    if network.card.level not in (level, "any"):
         raise ModelError(
-            f"{weights} takes {card.level}, the images are {level}: choose other weights"
+            f"{weights} takes {network.card.level}, the images are {level}: choose other weights"
         )
     return network

@@ -1,9 +1,11 @@
 """Cloud classes of Sentinel-2 images by a trained network."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import dask.array as da
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -88,9 +90,35 @@ def job_of(
     return job
 
 
+def chances(values: np.ndarray, bands: Sequence[str], weights: Path, *, level: str) -> np.ndarray:
+    """Return the probability of each class in one image that lies in memory.
+
+    Args:
+        values: (band, y, x) float32 reflectance; NaN is no data.
+        bands: names of the bands in order; at least NEEDED.
+        weights: a checkpoint for clouds.
+        level: L1C or L2A, of the values.
+
+    Returns:
+        (class, y, x) float32; NaN where no band holds data.
+
+    Raises:
+        ModelError: as `detect`.
+    """
+    told = job_of(bands, weights, level=level)
+    job = replace(told, finish=shares, channels=4, dtype="float32", fill=float("nan"))
+    lazy = predict.predict(da.from_array(values[None]), job)
+    return np.asarray(lazy.compute(scheduler="threads")[0])
+
+
 def card_of(job: predict.Job) -> checkpoint.Card:
     """Return what the weights of a job say of themselves."""
     return checkpoint.read_card(job.weights)
+
+
+def shares(logits: Tensor) -> Tensor:
+    """Return the probability of each class (n, class, h, w) of logits."""
+    return logits.softmax(1)
 
 
 def classes(logits: Tensor) -> Tensor:
@@ -102,6 +130,6 @@ def classes(logits: Tensor) -> Tensor:
     Returns:
         (n, 2, h, w) uint8.
     """
-    probability, winner = logits.softmax(1).max(1)
+    probability, winner = shares(logits).max(1)
     percent = (probability * 100).round_()
     return torch.stack([winner.to(torch.uint8), percent.to(torch.uint8)], 1)

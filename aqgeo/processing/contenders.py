@@ -3,14 +3,16 @@
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from aqgeo.models import checkpoint
 from aqgeo.models.checkpoint import Card
+from aqgeo.processing import clouds_unet
+from aqgeo.processing.clouds import CLEAR, SHADOW, THICK, THIN
 
-CLEAR, THICK, THIN, SHADOW = 0, 1, 2, 3
 # Bands that s2cloudless takes, in its order.
 TEN = ("B01", "B02", "B04", "B05", "B08", "B8A", "B09", "B10", "B11", "B12")
 # Its own defaults: probability above which a pixel is cloud, radius in pixels of averaging it.
@@ -46,36 +48,33 @@ class Detector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Our network, run over a whole image at once."""
+    """Our network."""
 
-    network: Any
-    """Takes (b, band, h, w) reflectance, returns logits of the four classes."""
+    weights: Path
+    """Its checkpoint."""
     card: Card
-    """What its weights say of themselves."""
+    """What that says of itself."""
     tells: tuple[tuple[int, ...], ...] = ((CLEAR,), (THICK,), (THIN,), (SHADOW,))
     """All four classes."""
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the bands that it knows."""
+        return tuple(self.card.arguments["bands"])
 
     def lacks(self, bands: Sequence[str], level: str) -> str:
         """Return why it cannot judge such an image; empty if it can."""
         if self.card.level not in ("any", level):
             return f"weights for {level} are needed, these are for {self.card.level}"
-        known = set(bands) & set(self.network.bands)
-        return "" if known else f"needs one of the bands {', '.join(self.network.bands)}"
+        lost = [band for band in clouds_unet.NEEDED if band not in bands]
+        return f"needs {', '.join(lost)} as well" if lost else ""
 
     def find(self, values: np.ndarray, bands: Sequence[str], pixel_m: float | None) -> Found:
         """Return clouds of (band, y, x) reflectance, NaN where no data."""
-        import torch
-
-        rows, cols = values.shape[1:]
-        step = self.network.stride
-        shape = len(self.network.bands), -(-rows // step) * step, -(-cols // step) * step
-        padded = np.full(shape, np.nan, "float32")
-        for number, band in enumerate(self.network.bands):
-            if band in bands:
-                padded[number, :rows, :cols] = values[list(bands).index(band)]
-        with torch.inference_mode():
-            chances = torch.softmax(self.network(torch.from_numpy(padded[None]))[0], 0)
-        shares = chances[:, :rows, :cols].numpy()
+        known = [band for band in bands if band in self.bands]
+        chosen = values[[list(bands).index(band) for band in known]]
+        shares = clouds_unet.chances(chosen, known, self.weights, level=self.card.level)
+        shares = np.nan_to_num(shares)
         return Found(shares.argmax(0).astype("uint8"), shares[[THICK, THIN]].sum(0))
 
 
@@ -138,13 +137,14 @@ class CSMask:
         return Found(table[fine[: values.shape[1], : values.shape[2]]])
 
 
-def network(path: Any, *, sha256: str | None = None) -> Network:
+def network(path: Path, *, sha256: str | None = None) -> Network:
     """Return our network with the weights of a file.
 
     Raises:
         ModelError: as `checkpoint.read`.
     """
-    return Network(*checkpoint.read(path, task="clouds", sha256=sha256))
+    _, card = checkpoint.read(path, task="clouds", sha256=sha256)
+    return Network(path, card)
 
 
 def of_scene_classes(scl: np.ndarray) -> Found:

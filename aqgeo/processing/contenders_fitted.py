@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from aqgeo.errors import EstimateError
-from aqgeo.processing.contenders import CLEAR, SHADOW, THICK, THIN, Found
+from aqgeo.processing.clouds import CLEAR, SHADOW, THICK, THIN
+from aqgeo.processing.contenders import Found
 
 _VISIBLE = ("B02", "B03", "B04")
 # Bands whose normalised differences are features: vegetation, water, snow and colour.

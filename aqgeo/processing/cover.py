@@ -2,21 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
 
 from aqgeo import cover
 from aqgeo.errors import ModelError
 from aqgeo.models.cover import CoverNet, predict
-from aqgeo.models.unet import CloudUNet
 from aqgeo.patches import shrink, windows
+from aqgeo.processing.contenders import Network
 
 VISIBLE = ("B02", "B03", "B04")
 """Bands whose mean is an image's brightness."""
-# Side of the squares that a large image is cut into for counting, and pixels that they share.
-_BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +30,7 @@ class Told:
     """Probability of each class; empty for a count."""
 
 
-def by_mask(network: CloudUNet, values: np.ndarray) -> Told:
+def by_mask(network: Network, values: np.ndarray) -> Told:
     """Count the pixels that a U-Net sees as thick or thin cloud.
 
     Args:
@@ -47,18 +43,11 @@ def by_mask(network: CloudUNet, values: np.ndarray) -> Told:
     """
     known = ~np.isnan(values).all(axis=0)
     _refuse_empty(known)
-    shape = known.shape
-    cloudy, sure = np.zeros(shape, bool), np.zeros(shape, "float32")
-    for here in windows((shape[0], shape[1]), _BLOCK + 2 * network.margin, 2 * network.margin):
-        share = _cloud_share(network, values[:, *here])
-        # Where squares share pixels, those far from a square's edge are right: they come last.
-        inner = _inner(here, (shape[0], shape[1]), network.margin)
-        part = tuple(
-            slice(i.start - h.start, i.stop - h.start) for i, h in zip(inner, here, strict=True)
-        )
-        mask = share[0][part]
-        cloudy[inner], sure[inner] = mask, share[1][part]
+    found = network.find(values, network.bands, None)
+    cloudy = np.isin(found.classes, cover.CLOUD)
     percent = 100.0 * float(cloudy[known].mean())
+    share = np.asarray(found.cloud)
+    sure = np.where(cloudy, share, 1 - share)
     return Told(percent, int(cover.class_of(percent)), float(sure[known].mean()))
 
 
@@ -130,29 +119,6 @@ def threshold(values: np.ndarray, truth: np.ndarray, bands: Sequence[str]) -> fl
         np.abs(100.0 * (bright > step).sum(axis=(1, 2)) / known - truth).mean() for step in steps
     ]
     return round(float(steps[int(np.argmin(errors))]), 2)
-
-
-def _cloud_share(network: Any, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the likeliest class is cloud, and the probability of cloud or of no cloud."""
-    h, w = values.shape[1:]
-    side = network.stride
-    padded = np.pad(
-        values, ((0, 0), (0, -h % side), (0, -w % side)), constant_values=np.float32(np.nan)
-    )
-    with torch.inference_mode():
-        p = torch.softmax(network(torch.from_numpy(padded[None])), 1)[0, :, :h, :w].numpy()
-    cloudy = np.isin(p.argmax(0), cover.CLOUD)
-    share = p[list(cover.CLOUD)].sum(0)
-    return cloudy, np.where(cloudy, share, 1 - share)
-
-
-def _inner(here: tuple[slice, slice], shape: tuple[int, int], margin: int) -> tuple[slice, slice]:
-    """Return a window without its margin, but for the sides where the image ends."""
-    rows, columns = (
-        slice(w.start + (margin if w.start else 0), w.stop - (margin if w.stop < n else 0))
-        for w, n in zip(here, shape, strict=True)
-    )
-    return rows, columns
 
 
 def _refuse_empty(known: np.ndarray) -> None:

@@ -199,7 +199,7 @@ def test_the_card_tells_what_was_seen(
     from aqgeo.models.checkpoint import Card
     from aqgeo.processing.contenders import Network
 
-    network = Network(None, Card("cloud-unet", {}, "clouds", "L2A", training=told))
+    network = Network(Path("w"), Card("cloud-unet", {}, "clouds", "L2A", training=told))
     kind = "simulated" if "SIM" in place else "weak"
     image = labelled.Image("a", place, day, "L2A", kind, "train", BANDS, None)  # type: ignore[arg-type]
     assert evaluate_methods.seen(network, image) is seen
