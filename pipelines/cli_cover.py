@@ -6,20 +6,9 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli_options import Json, tell
+from pipelines.cli_options import Data, HoldOut, Json, tell
 
 tune = typer.Typer(help="Search for a network's settings.", no_args_is_help=True)
-Data = Annotated[
-    list[Path],
-    typer.Option(
-        "--data",
-        help="Folder in CloudSEN12's layout, or static STAC catalog of Sentinel-2 L2A; repeat it.",
-    ),
-]
-HoldOut = Annotated[
-    list[str] | None,
-    typer.Option("--hold-out", help="tile:33TWM or date:2023-08-10, for testing; repeat it."),
-]
 Unet = Annotated[
     Path | None, typer.Option(help="Weights of the U-Net that counts; those that aqgeo brings.")
 ]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aqgeo.errors import SourceError
-from pipelines.cli_cover import Data, HoldOut, Unet
-from pipelines.cli_options import Json, tell
+from pipelines.cli_cover import Unet
+from pipelines.cli_options import Data, HoldOut, Json, tell
 
 if TYPE_CHECKING:
     from aqgeo.processing.contenders import Network

@@ -61,6 +61,19 @@ MinQa = Annotated[
     float,
     typer.Option(min=0, max=1, help="Bound that Sentinel-5P qa_value must exceed, 0 to 1."),
 ]
+Data = Annotated[
+    list[Path],
+    typer.Option(
+        "--data",
+        help="Folder in CloudSEN12's layout, or static STAC catalog of Sentinel-2 L2A; repeat it.",
+    ),
+]
+HoldOut = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--hold-out", help="tile:33TWM or date:2023-08-10, kept from training; repeat it."
+    ),
+]
 Clouds = Annotated[
     str, typer.Option(help="How clouds are found: unet, scl (Sen2Cor's classes) or s2cloudless.")
 ]

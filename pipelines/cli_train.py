@@ -5,20 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.cli_options import Json, tell
+from pipelines.cli_options import Data, HoldOut, Json, tell
 
 train = typer.Typer(help="Train networks from recipes.", no_args_is_help=True)
-Data = Annotated[
-    list[Path],
-    typer.Option(
-        "--data",
-        help="Folder in CloudSEN12's layout, or static STAC catalog of Sentinel-2 L2A; repeat it.",
-    ),
-]
-HoldOut = Annotated[
-    list[str] | None,
-    typer.Option("--hold-out", help="tile:33TWM or date:2023-08-10, kept away; repeat it."),
-]
 
 
 @train.command("clouds")

@@ -8,7 +8,7 @@ from pathlib import Path
 from aqgeo.datasets import splits
 from aqgeo.datasets.labelled import Image
 from aqgeo.errors import SourceError
-from pipelines import train
+from pipelines import labelled_sets
 
 LEVELS = ("L1C", "L2A")
 
@@ -44,13 +44,18 @@ def parts(
     """
     if level not in LEVELS:
         raise SourceError(f"level {level!r}: choose L1C or L2A")
-    found = _by_place(train.images(data, level))
+    found = _by_place(labelled_sets.images(data, level))
     if not found:
         raise SourceError(f"{', '.join(map(str, data))} hold no labelled images of {level}")
-    split = [_part(image, hold_out, validation) for image in found]
+    left, test = labelled_sets.split_off(found, hold_out)
+    left, chosen = labelled_sets.split_off(left, validation)
+    named = {"train": (), "validation": chosen, "test": test}
     learn, judge, held = (
-        tuple(image for image in split if image.split == name)
-        for name in ("train", "validation", "test")
+        tuple(
+            replace(image, split=name)
+            for image in (*more, *(i for i in left if (i.split or "train") == name))
+        )
+        for name, more in named.items()
     )
     if not judge:
         drawn = {place for place in {i.place for i in learn} if splits.assign(place) != "train"}
@@ -63,14 +68,6 @@ def digest(images: Sequence[Image]) -> str:
     """Return a short checksum of which images these are, and in which part."""
     told = "\n".join(f"{i.id} {i.split} {i.level}" for i in images)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
-
-
-def _part(image: Image, hold_out: Sequence[str], validation: Sequence[str]) -> Image:
-    if train.held_out(image, hold_out):
-        return replace(image, split="test")
-    if train.held_out(image, validation):
-        return replace(image, split="validation")
-    return replace(image, split=image.split or "train")
 
 
 def _by_place(images: Sequence[Image]) -> list[Image]:

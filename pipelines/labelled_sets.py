@@ -16,6 +16,8 @@ from aqgeo.sources import stac
 _COLLECTION = "sentinel-2-l2a"
 ALL, TRUSTED = "all pixels", "trusted pixels"
 """Which pixels of weakly labelled images are judged."""
+# Places or days that a message names at most.
+_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,7 @@ def of(path: Path, hold_out: Sequence[str] = (), level: str | None = None) -> li
     """
     catalog = path / "catalog.json" if path.is_dir() else path
     if catalog.name == "catalog.json" and catalog.is_file():
-        if level == "L1C":
-            raise SourceError(f"{path}: products are labelled by their scene classes, L2A only")
-        return [_catalog(catalog, hold_out)]
+        return [_catalog(catalog, level, hold_out)]
     if not path.is_dir():
         raise SourceError(f"{path} is neither a folder of patches nor a STAC catalog: name one")
     levels: tuple[Level, ...] = ("L1C", "L2A")
@@ -107,35 +107,71 @@ def labels(image: Image, bands: Sequence[str]) -> tuple[np.ndarray, dict[str, np
     return values, {ALL: whole, TRUSTED: label}
 
 
-def _catalog(path: Path, hold_out: Sequence[str]) -> Set:
+def images(data: Sequence[Path], level: str) -> list[Image]:
+    """Return the labelled images of folders: CloudSEN12's layout, or a static STAC catalog.
+
+    Raises:
+        SourceError: a folder holds neither, or nothing of the level.
+    """
+    found: list[Image] = []
+    for path in data:
+        catalog = path / "catalog.json" if path.is_dir() else path
+        if catalog.is_file():
+            found += _products(catalog, level)
+        else:
+            found += labelled.of_patches(path, "L1C" if level == "L1C" else "L2A")
+    return found
+
+
+def split_off(
+    images: Sequence[Image], rules: Sequence[str]
+) -> tuple[tuple[Image, ...], tuple[Image, ...]]:
+    """Return the images that rules such as `tile:33TWM` or `date:2023-08-10` leave, and the others.
+
+    Raises:
+        SourceError: a rule is none, or meets no image: what was to be held out would be learnt.
+    """
+    met: set[str] = set()
+    for rule in rules:
+        kind, _, name = rule.partition(":")
+        if kind not in ("tile", "date") or not name:
+            raise SourceError(f"hold-out {rule!r}: write tile:33TWM or date:2023-08-10")
+        own = {image.id: image.place if kind == "tile" else image.day for image in images}
+        if name not in own.values():
+            known = ", ".join(sorted(set(own.values()))[:_NAMED])
+            raise SourceError(f"hold-out {rule!r} meets no image: the set has {known}")
+        met |= {key for key, value in own.items() if value == name}
+    left, held = (
+        tuple(image for image in images if (image.id in met) is wanted) for wanted in (False, True)
+    )
+    return left, held
+
+
+def _products(catalog: Path, level: str | None) -> list[Image]:
+    if level == "L1C":
+        raise SourceError(f"{catalog}: products are labelled by their scene classes, L2A only")
     try:
-        children = {child.id: child for child in pystac.Catalog.from_file(str(path)).get_children()}
+        children = {
+            child.id: child for child in pystac.Catalog.from_file(str(catalog)).get_children()
+        }
         items = list(children[_COLLECTION].get_items(recursive=True))
     except stac.UNREADABLE as err:
         raise SourceError(
-            f"{path} is no readable STAC catalog with a collection {_COLLECTION}: {err!r}"
+            f"{catalog} is no readable STAC catalog with a collection {_COLLECTION}: {err!r}"
         ) from err
-    images = sorted(labelled.of_products(items), key=lambda image: image.id)
-    if not images:
-        raise SourceError(f"{path}: {_COLLECTION} has no item: name another catalog")
+    if not items:
+        raise SourceError(f"{catalog}: {_COLLECTION} has no item: name another catalog")
+    return sorted(labelled.of_products(items), key=lambda image: image.id)
+
+
+def _catalog(path: Path, level: str | None, hold_out: Sequence[str]) -> Set:
+    images = _products(path, level)
     places = sorted({image.place for image in images})
     rules = hold_out or ([f"tile:{place}" for place in places] if len(places) > 1 else [])
-    folds = [_held(images, rule) for rule in rules] or [Fold("all", tuple(images))]
+    folds = [Fold(rule, *reversed(split_off(images, [rule]))) for rule in rules]
+    folds = folds or [Fold("all", tuple(images))]
     about = f"{len(images)} Sentinel-2 products of {len(places)} tiles, labelled by Sen2Cor"
     return Set(path.parent.name, "L2A", tuple(folds), about, tuple(images))
-
-
-def _held(images: Sequence[Image], rule: str) -> Fold:
-    kind, _, name = rule.partition(":")
-    if kind not in ("tile", "date") or not name:
-        raise SourceError(f"hold-out {rule!r}: write tile:33TWM or date:2023-08-10")
-    own = [image.place if kind == "tile" else image.day for image in images]
-    if name not in own:
-        known = ", ".join(sorted(set(own)))
-        raise SourceError(f"hold-out {rule!r} meets no image: the set has {known}")
-    pairs = list(zip(images, own, strict=True))
-    judged, fitted = ([i for i, o in pairs if (o == name) is held] for held in (True, False))
-    return Fold(rule, tuple(judged), tuple(fitted))
 
 
 def _patches(path: Path, level: Level) -> Set:

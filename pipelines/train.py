@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pystac
 from pydantic import TypeAdapter, ValidationError
 
 from aqgeo.catalog import Recipe
@@ -16,6 +15,7 @@ from aqgeo.datasets import disk, labelled
 from aqgeo.datasets.cloudsen12_record import BANDS
 from aqgeo.datasets.labelled import Image
 from aqgeo.errors import CatalogError, ModelError, SourceError
+from pipelines import labelled_sets
 from pipelines.workspace import lock
 
 log = logging.getLogger(__name__)
@@ -25,33 +25,6 @@ _SAMPLE = 120
 _SIMULATED = "simulated by this project"
 _WEAK = "contains modified Copernicus Sentinel data; weak labels: Sen2Cor's scene classification"
 _HUMAN = "CloudSEN12 layout, human labels: licence as its publisher states"
-
-
-def images(data: Sequence[Path], level: str) -> list[Image]:
-    """Return the labelled images of folders: CloudSEN12's layout, or a static STAC catalog.
-
-    Raises:
-        SourceError: a folder holds neither, or nothing of the level.
-    """
-    found: list[Image] = []
-    for path in data:
-        catalog = path / "catalog.json" if path.is_dir() else path
-        if catalog.is_file():
-            found += labelled.of_products(_products(catalog, level))
-        else:
-            found += labelled.of_patches(path, "L1C" if level == "L1C" else "L2A")
-    return found
-
-
-def held_out(image: Image, rules: Sequence[str]) -> bool:
-    """Tell whether rules such as `tile:33TWM` or `date:2023-08-10` keep an image from training."""
-    for rule in rules:
-        kind, _, name = rule.partition(":")
-        if kind not in ("tile", "date") or not name:
-            raise SourceError(f"hold-out {rule!r}: write tile:33TWM or date:2023-08-10")
-        if name == image.day if kind == "date" else image.place.endswith(name):
-            return True
-    return False
 
 
 def train_clouds(
@@ -87,7 +60,7 @@ def train_clouds(
 
     how = _checked(fit.Settings, {**recipe.run, **(run or {})}, recipe)
     patches = _checked(segmentation.Settings, recipe.patches, recipe)
-    found = [image for image in images(data, recipe.level) if not held_out(image, hold_out)]
+    found, _ = labelled_sets.split_off(labelled_sets.images(data, recipe.level), hold_out)
     learn = [image for image in found if image.split in ("train", "")]
     judge = [image for image in found if image.split == "validation"]
     if not learn or not judge:
@@ -135,19 +108,6 @@ def train_clouds(
 def scores(weights: Path) -> dict[str, Any]:
     """Return what a run measured on its validation."""
     return dict(json.loads((weights.parent / SCORES).read_text("utf-8")))
-
-
-def _products(catalog: Path, level: str) -> list[pystac.Item]:
-    if level != "L2A":
-        raise SourceError(f"{catalog}: products of L1C have no scene classification to learn from")
-    try:
-        found = pystac.Catalog.from_file(str(catalog)).get_child("sentinel-2-l2a")
-        items = list(found.get_items(recursive=True)) if found else []
-    except (OSError, ValueError, KeyError, TypeError, pystac.STACError) as err:
-        raise SourceError(f"{catalog} cannot be read as a STAC catalog: {err}") from err
-    if not items:
-        raise SourceError(f"{catalog} has no items of sentinel-2-l2a")
-    return sorted(items, key=lambda item: item.id)
 
 
 def _checked(kind: Any, told: Any, recipe: Recipe) -> Any:

@@ -11,7 +11,7 @@ from aqgeo.catalog import Recipe
 from aqgeo.errors import AqgeoError, CatalogError, SourceError
 from aqgeo.models import checkpoint
 from aqgeo.training import fit
-from pipelines import cloud_chips, train
+from pipelines import cloud_chips, labelled_sets, train
 
 SMALL = Recipe(
     name="small",
@@ -82,7 +82,7 @@ def test_other_weights_are_a_beginning_band_by_band(whole: Path, chips: Path) ->
 
 @pytest.mark.parametrize(
     ("rules", "message"),
-    [(["tile"], "write tile:33TWM"), (["tile:10m"], "0 images to train on")],
+    [(["tile"], "write tile:33TWM"), (["tile:33TWM"], "meets no image: the set has SIMULATED")],
 )
 def test_what_cannot_be_trained_on_is_told(
     rules: list[str], message: str, chips: Path, tmp_path: Path
@@ -98,5 +98,5 @@ def test_a_recipe_with_a_slip_is_refused(chips: Path, tmp_path: Path) -> None:
 
 def test_products_of_l1c_have_no_labels_to_learn_from(tmp_path: Path) -> None:
     (tmp_path / "catalog.json").write_text("{}", "utf-8")
-    with pytest.raises(AqgeoError, match="no scene classification"):
-        train.images([tmp_path], "L1C")
+    with pytest.raises(AqgeoError, match="scene classes, L2A only"):
+        labelled_sets.images([tmp_path], "L1C")
