@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from aqgeo.datasets import disk
 from aqgeo.datasets.cover import Piece, pieces
 from aqgeo.datasets.labelled import Image
 from aqgeo.errors import SourceError
+from aqgeo.products import scorecard
+from aqgeo.scores import Row, Table
 from aqgeo.scoring import cover as scoring
 from pipelines import cover_counter, cover_images
 from pipelines.cluster import track
@@ -97,26 +99,27 @@ def scores(folder: Path) -> dict[str, Any]:
 
 
 def table(told: dict[str, Any]) -> str:
-    """Return an evaluation as a text table."""
-    head = ["set", "method", "n", *_COLUMNS.values()]
-    rows = [head]
-    for name, methods in told["sets"].items():
-        for method, found in methods.items():
-            numbers = [_number(found, key) for key in _COLUMNS]
-            rows.append([name, method, str(found["n"]), *numbers])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(t.ljust(w) for t, w in zip(r, widths, strict=True)).rstrip() for r in rows]
-    lines += [f"not compared: {name}: {why}" for name, why in told["not compared"].items()]
-    return "\n".join(lines) + "\n"
+    """Return an evaluation as text tables."""
+    text = "\n".join("\n".join((*scorecard.lines(one), "")) for one in _tables(told))
+    lost = [f"not compared: {name}: {why}\n" for name, why in told["not compared"].items()]
+    return text + "".join(lost)
 
 
+_NOTE = (
+    "Error: mean absolute error of cover; bias: told minus true; 2+ off: share of the images told "
+    "two or three classes off. Precision, recall and F1 are means over the classes that are there."
+)
+_ROC = "Each class against all others, and the mean of the curves at equal false alarms."
+_CONFUSION = "Numbers of images; the colour is the share of the true class."
+_SIMULATED = "SIMULATED DATA among the sets: made-up scenes, compared with their own truth"
+_OF_CLASS = {"precision": "precision", "recall": "recall", "f1": "F1"}
 _COLUMNS = {
     "accuracy": "accuracy",
     "precision": "precision",
     "recall": "recall",
     "f1": "macro F1",
-    "mae": "error %",
-    "bias": "bias %",
+    "mae": "error",
+    "bias": "bias",
     "far": "2+ off",
     "auc": "mean AUC",
 }
@@ -181,27 +184,73 @@ def _scored(rows: Sequence[dict[str, Any]], methods: Sequence[str]) -> dict[str,
 
 
 def _publish(out: Path, told: dict[str, Any], sets: dict[str, list[dict[str, Any]]]) -> None:
-    from aqgeo.products import cover_figures, cover_page
+    from aqgeo.products import cover_figures
 
     # The last set is all of them, or the only one.
     name, rows = list(sets.items())[-1]
     methods = [m for m in (NETWORK, COUNT, BRIGHT) if m in rows[0]["told"]]
     truth = cover.class_of(np.array([row["cover"] for row in rows]))
     ranks = np.array([row["told"][NETWORK][2] for row in rows])
-    pictures = {
-        "roc.png": cover_figures.roc(scoring.roc(truth, ranks), f"{NETWORK}, {name} images"),
-        "confusion.png": cover_figures.confusion(
-            {m: np.array(told["sets"][name][m]["confusion"]) for m in methods}
-        ),
+    roc = cover_figures.roc(scoring.roc(truth, ranks), f"{NETWORK}, {name} images")
+    confusion = cover_figures.confusion(
+        {m: np.array(told["sets"][name][m]["confusion"]) for m in methods}
+    )
+    figures = {
+        "roc.png": scorecard.Figure("Receiver operating characteristic", roc, _ROC),
+        "confusion.png": scorecard.Figure("Confusion", confusion, _CONFUSION),
     }
-    for file, png in pictures.items():
-        disk.save(out / file, png)
+    for file, figure in figures.items():
+        disk.save(out / file, figure.png)
     disk.save(out / SCORES, disk.as_json(told))
-    disk.save(out / PAGE, cover_page.html(told, _COLUMNS, pictures).encode())
+    page = scorecard.page(
+        "Cover classes",
+        "Cover classes: percent of an image under cloud",
+        facts=_facts(told),
+        tables=_tables(told),
+        figures=figures.values(),
+        banner=_SIMULATED if _SETS["simulated"] in told["sets"] else "",
+    )
+    disk.save(out / PAGE, page.encode())
 
 
-def _number(found: dict[str, Any], key: str) -> str:
-    value = found["auc"]["mean"] if key == "auc" else found[key]
-    if value is None:
-        return "-"
-    return f"{value:.1f}" if key in ("mae", "bias") else f"{value:.3f}"
+def _facts(told: dict[str, Any]) -> list[str]:
+    facts = [
+        f"Network: {told['network']['network']}, bands {' '.join(told['network']['bands'])}",
+        f"Trained on: {'; '.join(told['trained on'])}",
+        f"Split: {told['split']}",
+        f"Judged: {told['images']} images, {told['pieces without enough labels']} pieces without "
+        "enough labels left out",
+        f"Counted by: {told['counted by']}",
+    ]
+    facts += [f"Not compared: {name}: {why}" for name, why in told["not compared"].items()]
+    weak = _SETS["weak"] in told["sets"]
+    return [*facts, *(["Contains modified Copernicus Sentinel data."] if weak else [])]
+
+
+def _tables(told: dict[str, Any]) -> Iterator[Table]:
+    """Yield of each set the numbers of each method, then those of each class."""
+    sets = told["sets"].items()
+    units = {title: "%" if key in ("mae", "bias") else "1" for key, title in _COLUMNS.items()}
+    for name, methods in sets:
+        rows = []
+        for method, found in methods.items():
+            values = {title: _value(found, key) for key, title in _COLUMNS.items()}
+            why = "; ".join(f"{n}: {reason}" for n, reason in found["auc not defined"].items())
+            rows.append(Row(name, method, found["n"], values, why))
+        yield Table(f"cover {name}", f"Cover of {name} images", units, tuple(rows), _NOTE)
+    for name, methods in sets:
+        rows = [
+            Row(f"{title} %", method, row["n"], {**_of_class(row), "AUC": found["auc"][title]})
+            for method, found in methods.items()
+            for title, row in found["classes"].items()
+        ]
+        columns = dict.fromkeys([*_OF_CLASS.values(), "AUC"], "1")
+        yield Table(f"classes {name}", f"Classes of {name} images", columns, tuple(rows))
+
+
+def _of_class(row: dict[str, Any]) -> dict[str, float | None]:
+    return {title: row[key] for key, title in _OF_CLASS.items()}
+
+
+def _value(found: dict[str, Any], key: str) -> float | None:
+    return found["auc"]["mean"] if key == "auc" else found[key]  # type: ignore[no-any-return]

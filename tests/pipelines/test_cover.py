@@ -108,7 +108,9 @@ def test_a_study_makes_weights_and_pictures_and_they_are_judged(
     count = methods["counted from the U-Net's mask"]
     assert count["n"] == 2
     assert count["mae"] == pytest.approx(100 - np.mean(truth), abs=0.2)
-    assert "<script" not in (page / "index.html").read_text()
+    html = (page / "index.html").read_text()
+    assert "<script" not in html and "counted from the U-Net" in html
+    assert f"{count['mae']:#.3g}" in html
     assert (page / "roc.png").is_file() and (page / "confusion.png").is_file()
 
 
