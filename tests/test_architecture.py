@@ -23,7 +23,7 @@ SHARED = {
     # What checkpoints hold, and what makes them ready for use.
     "models": {"checkpoint", "cover", "ready", "unet"},
     "training": {"augment", "classification", "losses"},
-    "processing": {"clouds", "predict"},
+    "processing": {"clouds", "clouds_unet", "contenders", "predict"},
     "products": {"stac_items"},
     "scoring": {"classes", "cloud_masks", "fields", "gaps", "matching", "rules"},
     # All but archive, which calls for all of them.
