@@ -24,9 +24,11 @@ _MARGINS: dict[Encoder, int] = {
     "tu-resnet10t": 192,
     "tu-resnet18": 288,
 }
-# Channels that the head adds of each pixel alone. The finest features of the encoder lie on pixels
-# twice as large: without these, a cloud of one pixel, common where pixels are large, is not seen.
-_PIXEL = 8
+# Channels of what is made of each pixel alone, and of the head. The finest features of the encoder
+# lie on pixels twice as large: without these, a cloud of one pixel, common where pixels are large,
+# is not seen, and spectra that boosted trees tell apart are not told apart.
+_PIXEL = 24, 16
+_HEAD = 16
 # Reflectance beyond which nothing more is told: bright cloud.
 _BRIGHTEST = 1.6
 
@@ -86,9 +88,11 @@ class CloudUNet(nn.Module):
             classes=told.classes,
             decoder_channels=told.decoder,
         )
-        self.net.pixels = _convolution(len(told.bands), _PIXEL, 1)
+        self.net.pixels = nn.Sequential(
+            _by_pixel(len(told.bands), _PIXEL[0]), _by_pixel(_PIXEL[0], _PIXEL[1])
+        )
         self.net.segmentation_head = nn.Sequential(
-            _convolution(told.decoder[-1] + _PIXEL, _PIXEL, 3), nn.Conv2d(_PIXEL, told.classes, 1)
+            _by_pixel(told.decoder[-1] + _PIXEL[1], _HEAD), nn.Conv2d(_HEAD, told.classes, 1)
         )
         shape = 1, len(told.bands), 1, 1
         self.register_buffer("mean", torch.tensor(told.mean).reshape(shape))
@@ -105,9 +109,10 @@ class CloudUNet(nn.Module):
             x: the bands in order.
             wanted: rows and columns to return, which begin at multiples of the stride; all if None.
         """
-        scaled = (x.clamp(max=_BRIGHTEST) - self.mean) / self.std
-        known = torch.where(torch.isnan(x), self.absent, scaled)
-        return unet_window.logits(self.net, known, wanted) / self.temperature
+        absent = self.mean + self.absent * self.std
+        image = torch.where(torch.isnan(x), absent, x.clamp(max=_BRIGHTEST))
+        scaled = (image - self.mean) / self.std
+        return unet_window.logits(self.net, scaled, image, wanted) / self.temperature
 
     def only(self, bands: Sequence[str]) -> nn.Module:
         """Return a network for use alone, of the same result for images without the other bands.
@@ -120,6 +125,6 @@ class CloudUNet(nn.Module):
         return UNetPart(self, bands, _BRIGHTEST)
 
 
-def _convolution(channels: int, wanted: int, size: int) -> nn.Sequential:
-    convolution = nn.Conv2d(channels, wanted, size, padding=size // 2, bias=False)
+def _by_pixel(channels: int, wanted: int) -> nn.Sequential:
+    convolution = nn.Conv2d(channels, wanted, 1, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(wanted), nn.ReLU())

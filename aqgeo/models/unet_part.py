@@ -36,9 +36,14 @@ class UNetPart(nn.Module):
         # Scaled values are x / std plus what is constant; planes without data are constant too.
         constant = absent.clone()
         constant[:, given] = -(mean / std)[:, given]
-        for part in (self.net.encoder, self.net.pixels):
+        dark = torch.log((mean + absent * std).clamp(min=0) + unet_window.DARK)
+        dark[:, given] = 0
+        for part, plane, factor in (
+            (self.net.encoder, constant, 1 / std),
+            (self.net.pixels, dark, torch.ones_like(std)),
+        ):
             name, first = next((n, m) for n, m in part.named_modules() if isinstance(m, nn.Conv2d))
-            part.set_submodule(name, _First(first, constant, 1 / std, given))
+            part.set_submodule(name, _First(first, plane, factor, given))
         for tensor in self.net.segmentation_head[-1].parameters():
             tensor.data.div_(whole.temperature)
 
@@ -51,7 +56,7 @@ class UNetPart(nn.Module):
         if (lost := x.isnan()).any():
             torch.where(lost, self.fill, x, out=x)
         del lost
-        return unet_window.logits(self.net, x, wanted)
+        return unet_window.logits(self.net, x, x, wanted)
 
 
 class _First(nn.Module):

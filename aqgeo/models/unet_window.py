@@ -9,9 +9,11 @@ Window = tuple[slice, slice]
 # Cells round the wanted part with which a block of the decoder is computed: both its convolutions
 # reach two, and the next block wants four of its own, half as large.
 _AROUND = 4
+DARK = 0.03
+"""Reflectance that is added before the logarithm, some times a dark pixel's error."""
 
 
-def logits(net: Any, x: Tensor, wanted: Window | None) -> Tensor:
+def logits(net: Any, x: Tensor, image: Tensor, wanted: Window | None) -> Tensor:
     """Return a network's output (b, class, h, w) for the wanted rows and columns of its input.
 
     The encoder sees the whole input; the decoder, which is most of the work, only what the wanted
@@ -21,9 +23,10 @@ def logits(net: Any, x: Tensor, wanted: Window | None) -> Tensor:
         net: `segmentation_models_pytorch.Unet` of five stages, whose head also takes what `pixels`
             makes of each pixel alone.
         x: (b, channel, h, w) with h and w multiples of 32.
+        image: reflectance (b, band, h, w), without holes, of which `pixels` is made.
         wanted: rows and columns that begin at multiples of 32; all if None.
     """
-    shape, image = x.shape[-2:], x
+    shape = x.shape[-2:]
     wanted = wanted or _whole(shape)
     features = net.encoder(x)[1:]
     x = net.decoder.center(features.pop())
@@ -35,7 +38,10 @@ def logits(net: Any, x: Tensor, wanted: Window | None) -> Tensor:
         skip = _cut(features.pop(), part, _whole(shape), stride) if features else None
         x = block(x, *(_length(p) // stride for p in part), skip)
         at = part
-    pixels = net.pixels(_cut(image, at, _whole(shape), 1))
+    # Light that a shadow or haze takes away is a factor: a sum in logarithms, and in the dark as plain
+    # to see as in the bright.
+    dark = torch.log(_cut(image, at, _whole(shape), 1).clamp(min=0) + DARK)
+    pixels = net.pixels(dark)
     return _cut(net.segmentation_head(torch.cat([x, pixels], 1)), wanted, at, 1)
 
 

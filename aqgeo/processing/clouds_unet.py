@@ -11,8 +11,7 @@ from torch import Tensor
 
 from aqgeo.errors import ModelError
 from aqgeo.models import checkpoint
-from aqgeo.processing import predict
-from aqgeo.processing.clouds import NO_DATA
+from aqgeo.processing import clouds, predict
 
 # Every set of bands that training drops to holds these.
 NEEDED = ("B02", "B04", "B08")
@@ -38,7 +37,7 @@ def detect(
 
     Returns:
         Two of (time, y, x) uint8: codes of `clouds.CLASSES`, and the probability of the class in
-        percent, which is calibrated; NO_DATA where no band holds data.
+        percent, which is calibrated; NO_DATA of `clouds` where no band holds data.
 
     Raises:
         ModelError: the weights are for another task or level, or do not know a band.
@@ -85,7 +84,7 @@ def job_of(
             f"with at least {', '.join(NEEDED)}"
         )
     how = settings or predict.Settings()
-    job = predict.Job(weights, tuple(bands), classes, 2, "uint8", NO_DATA, how)
+    job = predict.Job(weights, tuple(bands), classes, 2, "uint8", clouds.NO_DATA, how)
     predict.network_of(job, "cpu")
     return job
 
@@ -122,7 +121,7 @@ def shares(logits: Tensor) -> Tensor:
 
 
 def classes(logits: Tensor) -> Tensor:
-    """Return the most likely class and its probability in percent.
+    """Return the class and its probability in percent.
 
     Args:
         logits: (n, class, h, w).
@@ -130,6 +129,25 @@ def classes(logits: Tensor) -> Tensor:
     Returns:
         (n, 2, h, w) uint8.
     """
-    probability, winner = shares(logits).max(1)
-    percent = (probability * 100).round_()
-    return torch.stack([winner.to(torch.uint8), percent.to(torch.uint8)], 1)
+    probability = shares(logits)
+    found = winner(probability)
+    percent = (probability.gather(1, found) * 100).round_()
+    return torch.cat([found.to(torch.uint8), percent.to(torch.uint8)], 1)
+
+
+def winner(probability: Tensor) -> Tensor:
+    """Return the class of each pixel: cloud against the rest first, then thick or thin.
+
+    Where thick and thin are likely by halves, the ground is likely to be hidden all the same.
+
+    Args:
+        probability: (n, class, h, w).
+
+    Returns:
+        (n, 1, h, w) int64.
+    """
+    clear, thick, thin, shadow = probability.unbind(1)
+    cloudy = thick + thin > torch.maximum(clear, shadow)
+    cloud = torch.where(thin > thick, clouds.THIN, clouds.THICK)
+    ground = torch.where(shadow > clear, clouds.SHADOW, clouds.CLEAR)
+    return torch.where(cloudy, cloud, ground)[:, None]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import torch
 
 from aqgeo.models import checkpoint
 from aqgeo.models.checkpoint import Card
@@ -75,7 +76,8 @@ class Network:
         chosen = values[[list(bands).index(band) for band in known]]
         shares = clouds_unet.chances(chosen, known, self.weights, level=self.card.level)
         shares = np.nan_to_num(shares)
-        return Found(shares.argmax(0).astype("uint8"), shares[[THICK, THIN]].sum(0))
+        found = clouds_unet.winner(torch.from_numpy(shares)[None])[0, 0]
+        return Found(found.numpy().astype("uint8"), shares[[THICK, THIN]].sum(0))
 
 
 @dataclass(frozen=True, slots=True)

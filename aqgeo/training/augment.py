@@ -22,13 +22,13 @@ _DROPPED = 0.15
 class Strength:
     """How far images are changed; all are one sigma or a share of the images."""
 
-    gain: float = 0.06
+    gain: float = 0.04
     """Sigma of the logarithm of a factor on all bands."""
     band_gain: float = 0.02
     """Sigma of the logarithm of a factor on each band."""
-    offset: float = 0.008
+    offset: float = 0.004
     """Sigma of a shift of all bands, reflectance."""
-    noise: float = 0.003
+    noise: float = 0.002
     """Largest sigma of noise added to pixels, reflectance."""
     blurred: float = 0.15
     """Share of images that are blurred."""

@@ -71,10 +71,10 @@ def test_nothing_beyond_the_margin_reaches_a_pixel(encoder: unet.Encoder) -> Non
     for row in (first - net.margin - 1, last + net.margin + 1):
         x = torch.zeros(1, 1, 1056, 32)
         x[:, :, row] = torch.nan
-        reached = unet_window.logits(net.net, x, None).isnan().any(1)[0].any(1)
+        reached = unet_window.logits(net.net, x, x, None).isnan().any(1)[0].any(1)
         assert reached.any() and not reached[first : last + 1].any()
     x = torch.zeros(1, 1, 1056, 32)
     x[:, :, first - net.margin + net.stride - 1] = torch.nan
-    assert unet_window.logits(net.net, x, None).isnan().any(1)[0].any(1)[first : last + 1].any(), (
+    assert unet_window.logits(net.net, x, x, None).isnan().any(1)[0].any(1)[first : last + 1].any(), (
         "the margin is too wide"
     )
