@@ -132,7 +132,7 @@ def check(ds: xr.Dataset) -> None:
 
 
 def open(path: Path) -> xr.Dataset:
-    """Open a cube lazily, one Dask chunk for each Zarr chunk.
+    """Open a cube lazily, one Dask chunk for each Zarr chunk; its variables are sorted by name.
 
     Raises:
         CubeError: there is no cube at the path, or it breaks the law.
@@ -145,7 +145,8 @@ def open(path: Path) -> xr.Dataset:
     if lost:
         raise CubeError(f"{path} has lost {', '.join(sorted(lost))}: run its stage again")
     check(ds)
-    return ds
+    # A store lists variables as the file system does: in any order, and sums of bands differ by it.
+    return ds[sorted(map(str, ds.data_vars))]
 
 
 def write(ds: xr.Dataset, path: Path, *, compute: Compute = dask.compute) -> None:

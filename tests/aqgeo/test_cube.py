@@ -99,7 +99,7 @@ def test_what_is_opened_is_what_was_written(where: GeoBox, tmp_path: Path) -> No
     assert cube.geobox(again) == cube.geobox(ds) == where
     assert again.odc.crs == where.crs
     np.testing.assert_array_equal(again["time"].values, ds["time"].values)
-    assert set(again.data_vars) == set(ds.data_vars)
+    assert list(again.data_vars) == sorted(ds.data_vars)
     for name, variable in ds.data_vars.items():
         found = again[name]
         assert (found.dims, found.dtype) == (variable.dims, variable.dtype)
@@ -108,6 +108,18 @@ def test_what_is_opened_is_what_was_written(where: GeoBox, tmp_path: Path) -> No
             if key != "grid_mapping":  # kept as an encoding
                 assert np.array_equal(found.attrs[key], value), (name, key)
         assert found.encoding["grid_mapping"] == "spatial_ref"
+
+
+def test_variables_are_in_one_order_wherever_their_folders_lie(tmp_path: Path) -> None:
+    ds = make(UTM)
+    (name,) = list(ds.data_vars)[:1]
+    orders = []
+    for prefix in ("A", "z"):
+        more = {f"{prefix}{n}": ds[name] for n in (3, 1, 2)}
+        cube.write(ds.assign(more), tmp_path / f"{prefix}.zarr")
+        names = list(cube.open(tmp_path / f"{prefix}.zarr").data_vars)
+        orders.append([n[1:] for n in names if n.startswith(prefix)])
+    assert orders == [["1", "2", "3"]] * 2
 
 
 def test_a_cube_opens_lazily_one_chunk_for_each_stored_one(tmp_path: Path) -> None:

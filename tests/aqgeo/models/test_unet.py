@@ -75,6 +75,6 @@ def test_nothing_beyond_the_margin_reaches_a_pixel(encoder: unet.Encoder) -> Non
         assert reached.any() and not reached[first : last + 1].any()
     x = torch.zeros(1, 1, 1056, 32)
     x[:, :, first - net.margin + net.stride - 1] = torch.nan
-    assert unet_window.logits(net.net, x, x, None).isnan().any(1)[0].any(1)[first : last + 1].any(), (
-        "the margin is too wide"
-    )
+    assert (
+        unet_window.logits(net.net, x, x, None).isnan().any(1)[0].any(1)[first : last + 1].any()
+    ), "the margin is too wide"
