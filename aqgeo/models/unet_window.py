@@ -38,8 +38,8 @@ def logits(net: Any, x: Tensor, image: Tensor, wanted: Window | None) -> Tensor:
         skip = _cut(features.pop(), part, _whole(shape), stride) if features else None
         x = block(x, *(_length(p) // stride for p in part), skip)
         at = part
-    # Light that a shadow takes away is a factor: in logarithms a sum, and in the dark as plain to see
-    # as in the bright.
+    # What a shadow takes away is a factor: in logarithms a sum, and in the dark as plain to see as
+    # in the bright.
     dark = torch.log(_cut(image, at, _whole(shape), 1).clamp(min=0) + DARK)
     pixels = net.pixels(dark)
     return _cut(net.segmentation_head(torch.cat([x, pixels], 1)), wanted, at, 1)
