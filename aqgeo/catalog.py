@@ -211,14 +211,14 @@ class Recipe:
     """Identifier, the file's stem."""
     title: str
     """Name for people."""
-    task: Literal["clouds"]
+    task: Literal["clouds", "superres"]
     """What the network is for."""
-    level: Literal["L1C", "L2A"]
-    """Processing level of the images."""
+    level: Literal["L1C", "L2A", "any"]
+    """Processing level of the images; `any` for pictures."""
     network: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of the network that are not measured from the data."""
     patches: Mapping[str, Any] = field(default_factory=dict)
-    """How images become batches, `training/segmentation.Settings`."""
+    """How images become batches, the `Settings` of `training/segmentation` or `/superres`."""
     run: Mapping[str, Any] = field(default_factory=dict)
     """How the run goes, `training/fit.Settings`."""
 

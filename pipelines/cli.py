@@ -12,7 +12,7 @@ import typer
 
 from aqgeo import __version__
 from aqgeo.errors import AqgeoError
-from pipelines import cli_cover, cli_datasets, cli_evaluate, cli_mask, cli_train
+from pipelines import cli_cover, cli_datasets, cli_evaluate, cli_mask, cli_train, cli_upscale
 from pipelines.cli_options import (
     CACHE_GIB,
     MEMORY,
@@ -340,6 +340,7 @@ app.add_typer(cli_cover.tune, name="tune")
 app.add_typer(cli_evaluate.evaluate, name="evaluate")
 app.command("classify-cover")(cli_cover.classify_cover)
 app.command("mask")(cli_mask.mask)
+app.command("upscale")(cli_upscale.upscale)
 
 
 def _workspace(out: Path, cache_gib: float = CACHE_GIB) -> "Workspace":

@@ -4,6 +4,7 @@
 import json
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -126,6 +127,24 @@ def evaluate_cover(
     sys.stderr.write(stage.table(stage.scores(path)))
     names = [stage.PAGE, stage.SCORES, *stage.FIGURES]
     tell([path / name for name in names], json_file, {"evaluation": stage.scores(path)})
+
+
+@evaluate.command("superres")
+def superres(
+    sets: Annotated[list[Path], typer.Option("--set", help="Folder of pictures; repeat it.")],
+    weights: Annotated[
+        list[Path], typer.Option(help="Weights for superres, of any factor; repeat it.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("work/evaluate-superres"),
+    json_file: Json = None,
+) -> None:
+    """Compare networks with bicubic interpolation on pictures: PSNR, MSE, SSIM of luminance."""
+    from aqgeo.products import scorecard
+    from pipelines import evaluate_superres as stage
+
+    tables = stage.evaluate_superres(out, sets=sets, weights=weights)
+    sys.stderr.write("\n".join("\n".join((*scorecard.lines(one), "")) for one in tables))
+    tell([out / stage.PAGE], json_file, {"tables": [asdict(one) for one in tables]})
 
 
 def _classes(text: str) -> dict[int, str]:

@@ -58,8 +58,9 @@ def train_clouds(
     from aqgeo.models import checkpoint
     from aqgeo.training import fit, segmentation
 
-    how = _checked(fit.Settings, {**recipe.run, **(run or {})}, recipe)
-    patches = _checked(segmentation.Settings, recipe.patches, recipe)
+    check_task(recipe, "clouds")
+    how = checked(fit.Settings, {**recipe.run, **(run or {})}, recipe)
+    patches = checked(segmentation.Settings, recipe.patches, recipe)
     found, _ = labelled_sets.split_off(labelled_sets.images(data, recipe.level), hold_out)
     learn = [image for image in found if image.split in ("train", "")]
     judge = [image for image in found if image.split == "validation"]
@@ -68,7 +69,11 @@ def train_clouds(
             f"{len(learn)} images to train on and {len(judge)} to validate with in "
             f"{', '.join(map(str, data))}: give folders that hold both"
         )
-    bands = tuple(band for band in BANDS[recipe.level] if band not in ("AOT", "WVP"))
+    bands = tuple(
+        band
+        for band in BANDS["L1C" if recipe.level == "L1C" else "L2A"]
+        if band not in ("AOT", "WVP")
+    )
     arguments = _arguments(recipe, bands, learn)
     import torch
 
@@ -110,7 +115,25 @@ def scores(weights: Path) -> dict[str, Any]:
     return dict(json.loads((weights.parent / SCORES).read_text("utf-8")))
 
 
-def _checked(kind: Any, told: Any, recipe: Recipe) -> Any:
+def check_task(recipe: Recipe, task: str) -> None:
+    """Refuse a recipe for something else.
+
+    Raises:
+        CatalogError: it is one.
+    """
+    if recipe.task != task:
+        raise CatalogError(
+            f"recipe {recipe.name!r} is for {recipe.task}: choose one for {task}, or run "
+            f"`aqgeo train {recipe.task}`"
+        )
+
+
+def checked(kind: Any, told: Any, recipe: Recipe) -> Any:
+    """Return a part of a recipe as a checked record of that kind.
+
+    Raises:
+        CatalogError: it breaks the record's rules.
+    """
     try:
         return TypeAdapter(kind).validate_python(dict(told))
     except ValidationError as err:
@@ -138,7 +161,7 @@ def _arguments(recipe: Recipe, bands: tuple[str, ...], learn: Sequence[Image]) -
     mean = sums[1] / sums[0]
     std = np.sqrt(np.maximum(sums[2] / sums[0] - mean**2, 1e-6))
     told = {"bands": bands, "mean": tuple(mean.round(4)), "std": tuple(std.round(4))}
-    return _checked(UNetArguments, {**recipe.network, **told}, recipe)
+    return checked(UNetArguments, {**recipe.network, **told}, recipe)
 
 
 def _begin(network: Any, start: Path) -> int:

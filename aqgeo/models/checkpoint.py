@@ -14,9 +14,13 @@ from safetensors.torch import save
 from torch import nn
 
 from aqgeo.errors import ModelError
-from aqgeo.models import cover, unet
+from aqgeo.models import cover, srcnn, unet
 
-MODELS: dict[str, type[Any]] = {"cloud-unet": unet.CloudUNet, "cover-net": cover.CoverNet}
+MODELS: dict[str, type[Any]] = {
+    "cloud-unet": unet.CloudUNet,
+    "cover-net": cover.CoverNet,
+    "srcnn": srcnn.SRCNN,
+}
 """Network by name of its architecture; each names its `arguments`, a checked record."""
 _KEY = "aqgeo"
 # The JSON before the tensors; ours take some 40 KiB.
@@ -35,7 +39,7 @@ class Card:
     arguments: dict[str, Any]
     """What rebuilds the network."""
     task: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
-    """What it is for: `clouds`, `cover`."""
+    """What it is for: `clouds`, `cover`, `superres`."""
     level: Literal["L1C", "L2A", "any"]
     """Processing level of the images that it takes."""
     units: str = "1"
