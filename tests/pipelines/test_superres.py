@@ -30,6 +30,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.no_grad():
         for layer in network.layers:
             layer.weight.zero_()
+            layer.bias.zero_()
             layer.weight[0, 0, layer.weight.shape[2] // 2, layer.weight.shape[3] // 2] = 1
     path = tmp_path_factory.mktemp("weights") / "same.safetensors"
     checkpoint.write(path, network, checkpoint.Card("srcnn", asdict(told), "superres", "any"))
