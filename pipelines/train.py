@@ -196,7 +196,7 @@ def _takes(tensor: Any, network: Any) -> bool:
 def _told(learn: Sequence[Image]) -> tuple[str, ...]:
     names = {"simulated": _SIMULATED, "weak": _WEAK, "human": _HUMAN}
     kinds = [image.kind for image in learn]
-    return tuple(f"{kinds.count(k)} images {names[k]}" for k in names if k in kinds)
+    return tuple(f"{kinds.count(k)} images: {names[k]}" for k in names if k in kinds)
 
 
 def _split(learn: Sequence[Image], judge: Sequence[Image], rules: Sequence[str]) -> str:
