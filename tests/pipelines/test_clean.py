@@ -153,7 +153,8 @@ def test_confidence_is_there_where_a_method_has_it(hand: Hand) -> None:
         assert series["cloud_confidence"].attrs["units"] == "%"
         assert (np.isfinite(sure) | (codes == 255)).all()
         assert np.isnan(sure[0, *LOST]).all()
-        assert np.nanmin(sure) >= 25 and np.nanmax(sure) <= 100
+        # The least: thick and thin by a sixth each, clear and shadow by nearly a third.
+        assert np.nanmin(sure) >= 16 and np.nanmax(sure) <= 100
         mean = hand.composite()["cloud_confidence"].values[0]
         np.testing.assert_allclose(mean, np.nanmean(sure, axis=0), rtol=1e-6)
 
