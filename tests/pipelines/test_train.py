@@ -43,7 +43,7 @@ def test_a_run_tells_what_it_did(whole: Path) -> None:
     network, card = checkpoint.read(whole, task="clouds")
     assert network.bands[:3] == ("B01", "B02", "B03") and "B10" not in network.bands
     assert (card.level, card.simulated, card.training["seeds"]) == ("L2A", True, ["3"])
-    assert card.data[0].startswith("8 images simulated")
+    assert card.data[0].startswith("8 images: simulated")
     assert 0.5 <= float(network.temperature) <= 3
     rows = json.loads((whole.parent / fit.METRICS).read_text("utf-8"))
     assert [row["epoch"] for row in rows] == [0, 1]
