@@ -84,8 +84,8 @@ def predict(values: da.Array, job: Job) -> da.Array:
     Every block is read with a margin, beyond which a network's result does not depend on where the
     image was cut, and the margin's result is thrown away. So blocks meet without a seam: results
     differ from those of the whole image by less than 1e-4. Blending neighbours over a part of the
-    margin would cost more pixels and add nothing. At the image's own edge there is no margin, and
-    no data fill it up to a multiple of the stride on the right and below.
+    margin would cost more pixels and add nothing. At the image's own edge there is no margin; on
+    the right and below its last pixels are repeated up to a multiple of the stride.
 
     Each block is computed by one thread, so that bits do not depend on the number of workers and
     threads; a worker runs as many blocks as it has threads, and keeps its network loaded.
@@ -288,7 +288,8 @@ def _forward(values: np.ndarray, within: tuple[slice, slice], job: Job, device: 
     if np.isinf(values).any():
         x.nan_to_num_(np.nan, np.nan, np.nan)
     if any(short):
-        x = torch.nn.functional.pad(x, (0, short[1], 0, short[0]), value=float("nan"))
+        # The edge goes on: beside no data, networks see cloud where there is none.
+        x = torch.nn.functional.pad(x, (0, short[1], 0, short[0]), mode="replicate")
     if device != "cpu":
         x = x.pin_memory().to(device, non_blocking=True)
     half = torch.autocast(device, torch.bfloat16, enabled=job.settings.precision == "bf16")

@@ -95,7 +95,9 @@ def change(
     )
     if rng.random() < strength.no_data:
         edge = int(rng.integers(1, found.shape[2] // 2))
-        found[:, :, :edge] = np.nan
+        # On any side: turning and mirroring came before.
+        side = np.rot90(found, int(rng.integers(4)), (1, 2))
+        side[:, :, :edge] = np.nan
     return np.asarray(found, "float32")
 
 

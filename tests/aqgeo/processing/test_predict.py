@@ -70,6 +70,15 @@ def test_ragged_and_tiny_images_keep_their_shape(weights: Path, shape: tuple[int
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
 
 
+def test_an_image_goes_on_beyond_its_ragged_edge(weights: Path) -> None:
+    values = series(90, 75)
+    even = np.pad(values, ((0, 0), (0, 0), (0, 6), (0, 21)), mode="edge")
+    found, wanted = (
+        computed(predict.predict(da.from_array(x), job(weights))) for x in (values, even)
+    )
+    np.testing.assert_allclose(found, wanted[:, :, :90, :75], atol=1e-5)
+
+
 def test_only_pixels_without_any_band_are_no_data(weights: Path, whole: np.ndarray) -> None:
     lost = np.isnan(series(450, 510)).all(axis=1)
     assert (np.isnan(whole) == lost[:, None]).all() and lost.any()
