@@ -9,6 +9,7 @@ Window = tuple[slice, slice]
 # Cells round the wanted part with which a block of the decoder is computed: both its convolutions
 # reach two, and the next block wants four of its own, half as large.
 _AROUND = 4
+_ROWS = 32
 DARK = 0.03
 """Reflectance that is added before the logarithm, some times a dark pixel's error."""
 
@@ -38,11 +39,22 @@ def logits(net: Any, x: Tensor, image: Tensor, wanted: Window | None) -> Tensor:
         skip = _cut(features.pop(), part, _whole(shape), stride) if features else None
         x = block(x, *(_length(p) // stride for p in part), skip)
         at = part
+    image = _cut(image, at, _whole(shape), 1)
+    # Each pixel for itself: by few rows, what lies between needs little memory and stays in caches.
+    step = x.shape[-2] if torch.is_grad_enabled() else _ROWS
+    strips = [
+        _head(net, x[..., top : top + step, :], image[..., top : top + step, :])
+        for top in range(0, x.shape[-2], step)
+    ]
+    return _cut(torch.cat(strips, 2), wanted, at, 1)
+
+
+def _head(net: Any, x: Tensor, image: Tensor) -> Tensor:
     # What a shadow takes away is a factor: in logarithms a sum, and in the dark as plain to see as
     # in the bright.
-    dark = torch.log(_cut(image, at, _whole(shape), 1).clamp(min=0) + DARK)
-    pixels = net.pixels(dark)
-    return _cut(net.segmentation_head(torch.cat([x, pixels], 1)), wanted, at, 1)
+    pixels = net.pixels(torch.log(image.clamp(min=0) + DARK))
+    found: Tensor = net.segmentation_head(torch.cat([x, pixels], 1))
+    return found
 
 
 def _whole(shape: torch.Size) -> Window:

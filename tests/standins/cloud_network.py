@@ -20,7 +20,12 @@ def write(path: Path, bands: Sequence[str], *, task: str = "clouds", level: Any 
     torch.nn.init.normal_(network.absent)
     with torch.no_grad():
         # Without training, logits are nearly alike.
-        logits = network(torch.rand(1, len(bands), 128, 128))
+        y, x = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing="ij")
+        image = 0.3 + 0.25 * torch.sin(y / 19) * torch.cos(x / 32)
+        image = image + 0.03 * torch.randn(1, len(bands), 256, 256)
+        # As images of fewer bands are.
+        image[:, 0] = torch.nan
+        logits = network(image)
         network.net.segmentation_head[-1].bias -= logits.mean(dim=(0, 2, 3))
         network.temperature.fill_(float(logits.std(dim=(0, 2, 3)).mean()) / 3)
     checkpoint.write(path, network, checkpoint.Card("cloud-unet", told, task, level))
