@@ -26,11 +26,12 @@ from pipelines.workspace import Workspace
 
 log = logging.getLogger(__name__)
 MEMORY = "2GiB"
-# Side of a block without its margin: the larger, the smaller the share of margins.
-PATCH = 1152
+# Side of a block without its margin: the larger, the smaller the share of margins. Eight blocks are
+# a Sentinel-2 tile's 10980 pixels.
+PATCH = 1376
 # Measured: the process with its libraries and GDAL's blocks; what a block takes for each pixel that
 # is read, by band and for the layers.
-_BASE, _BY_BAND, _BY_PIXEL = 720 * 2**20, 14, 116
+_BASE, _BY_BAND, _BY_PIXEL = 720 * 2**20, 14, 80
 # MiB of GDAL's blocks, so that margins are not unpacked again for the next block.
 _CACHE = 192
 COLORS = {

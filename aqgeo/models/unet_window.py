@@ -9,7 +9,9 @@ Window = tuple[slice, slice]
 # Cells round the wanted part with which a block of the decoder is computed: both its convolutions
 # reach two, and the next block wants four of its own, half as large.
 _AROUND = 4
-_ROWS = 32
+# Rows that the decoder is computed for at once on a CPU, a multiple of the stride: what lies
+# between its layers then stays in caches, and needs little memory.
+_ROWS = 192
 DARK = 0.03
 """Reflectance that is added before the logarithm, some times a dark pixel's error."""
 
@@ -28,25 +30,29 @@ def logits(net: Any, x: Tensor, image: Tensor, wanted: Window | None) -> Tensor:
         wanted: rows and columns that begin at multiples of 32; all if None.
     """
     shape = x.shape[-2:]
-    wanted = wanted or _whole(shape)
+    rows, cols = wanted or _whole(shape)
     features = net.encoder(x)[1:]
-    x = net.decoder.center(features.pop())
+    features.append(net.decoder.center(features.pop()))
+    step = rows.stop - rows.start if torch.is_grad_enabled() or x.is_cuda else _ROWS
+    strips = [
+        _decoded(net, features, image, (slice(top, min(top + step, rows.stop)), cols))
+        for top in range(rows.start, rows.stop, step)
+    ]
+    return torch.cat(strips, 2)
+
+
+def _decoded(net: Any, features: list[Tensor], image: Tensor, wanted: Window) -> Tensor:
+    shape = image.shape[-2:]
+    *skips, x = features
     at = _whole(shape)
     for number, block in enumerate(net.decoder.blocks):
         stride = 2 ** (len(net.decoder.blocks) - 1 - number)
         part = _widened(wanted, stride, shape)
         x = _cut(x, part, at, 2 * stride)
-        skip = _cut(features.pop(), part, _whole(shape), stride) if features else None
+        skip = _cut(skips.pop(), part, _whole(shape), stride) if skips else None
         x = block(x, *(_length(p) // stride for p in part), skip)
         at = part
-    image = _cut(image, at, _whole(shape), 1)
-    # Each pixel for itself: by few rows, what lies between needs little memory and stays in caches.
-    step = x.shape[-2] if torch.is_grad_enabled() else _ROWS
-    strips = [
-        _head(net, x[..., top : top + step, :], image[..., top : top + step, :])
-        for top in range(0, x.shape[-2], step)
-    ]
-    return _cut(torch.cat(strips, 2), wanted, at, 1)
+    return _cut(_head(net, x, _cut(image, at, _whole(shape), 1)), wanted, at, 1)
 
 
 def _head(net: Any, x: Tensor, image: Tensor) -> Tensor:

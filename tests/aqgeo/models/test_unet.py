@@ -62,6 +62,15 @@ def test_a_window_of_the_output_is_that_of_the_whole(wanted: tuple[int, int, int
     torch.testing.assert_close(net(x, window), net(x)[..., *window], atol=1e-9, rtol=1e-9)
 
 
+def test_a_result_by_few_rows_is_that_of_all_at_once() -> None:
+    x, net = image(2 * unet_window._ROWS + 64, 64), network()
+    whole = net(x).detach()  # with gradients, all rows are computed at once
+    with torch.inference_mode():
+        found = ready.ready(net, BANDS)
+        ready.suit_one_thread(found)
+        torch.testing.assert_close(found(x), whole, atol=1e-9, rtol=1e-9)
+
+
 @pytest.mark.parametrize("encoder", ENCODERS)
 @torch.inference_mode()
 def test_nothing_beyond_the_margin_reaches_a_pixel(encoder: unet.Encoder) -> None:
