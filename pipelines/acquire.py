@@ -15,6 +15,7 @@ from aqgeo import grid
 from aqgeo.catalog import Source
 from aqgeo.errors import SourceError
 from aqgeo.period import Period
+from aqgeo.processing import s2cloudless_mask
 from aqgeo.remote import auth, http
 from aqgeo.remote.cache import quarantine
 from aqgeo.sources import (
@@ -35,9 +36,7 @@ log = logging.getLogger(__name__)
 SENTINEL_2, SENTINEL_5P, STATIONS = "sentinel-2-l2a", "sentinel-5p-l2-no2", "stations-no2"
 SENTINEL_2_L1C = "sentinel-2-l1c"
 BANDS = ("B02", "B03", "B04", "B08")
-# What s2cloudless takes; its own list is behind an import of seconds.
-_L1C_BANDS = ("B01", "B02", "B04", "B05", "B08", "B8A", "B09", "B10", "B11", "B12")
-SCENES = {SENTINEL_2: BANDS, SENTINEL_2_L1C: _L1C_BANDS}
+SCENES = {SENTINEL_2: BANDS, SENTINEL_2_L1C: s2cloudless_mask.BANDS}
 """Bands that are read of each Sentinel-2 collection."""
 # They tell cloud from snow and bright ground: read where every item has them.
 CLOUD_BANDS = ("B11", "B12")
@@ -71,9 +70,9 @@ def find(
         if collection != SENTINEL_2_L1C:
             raise
         raise SourceError(
-            f"{err}; --clouds s2cloudless reads {len(_L1C_BANDS)} bands of it: add a source or an "
-            "archive that has it (aqgeo simulate --level l1c --level l2a makes one), or choose "
-            "--clouds unet"
+            f"{err}; --clouds s2cloudless reads {len(SCENES[SENTINEL_2_L1C])} bands of it: add a "
+            "source or an archive that has it (aqgeo simulate --level l1c --level l2a makes one), "
+            "or choose --clouds unet"
         ) from err
     items, twins = found, list[str]()
     if collection in SCENES:

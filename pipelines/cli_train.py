@@ -1,11 +1,21 @@
 """Commands that make training data and train networks."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipelines.cli_options import Data, HoldOut, Json, tell
+
+if TYPE_CHECKING:
+    from aqgeo.catalog import Recipe
+
+Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs; the recipe's if left out.")]
+Devices = Annotated[int, typer.Option(min=1, help="Graphics cards, or CPU processes.")]
+Precision = Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of weights and patches.")]
+Name = Annotated[str, typer.Option("--recipe", help="Recipe of catalogs/recipes.")]
+Out = Annotated[Path, typer.Option(help="Folder of the run.")]
 
 train = typer.Typer(help="Train networks from recipes.", no_args_is_help=True)
 
@@ -13,28 +23,28 @@ train = typer.Typer(help="Train networks from recipes.", no_args_is_help=True)
 @train.command("clouds")
 def clouds(
     data: Data,
-    recipe: Annotated[str, typer.Option(help="Recipe of catalogs/recipes.")] = "clouds-l2a",
-    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/clouds"),
+    recipe: Name = "clouds-l2a",
+    out: Out = Path("runs/clouds"),
     hold_out: HoldOut = None,
     start: Annotated[Path | None, typer.Option(help="Weights to begin with.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; the recipe's.")] = None,
-    devices: Annotated[int, typer.Option(min=1, help="Graphics cards, or CPU processes.")] = 1,
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of weights and patches.")] = 0,
+    epochs: Epochs = None,
+    devices: Devices = 1,
+    precision: Precision = "32-true",
+    seed: Seed = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read images.")] = 1,
     json_file: Json = None,
 ) -> None:
     """Train a cloud network; run again, a run that was stopped goes on."""
-    from aqgeo import catalog
     from pipelines import train as stage
-    from pipelines.workspace import CHECKOUT
 
-    chosen = catalog.pick(catalog.recipes(CHECKOUT / "catalogs"), recipe, "recipe")
-    run: dict[str, Any] = {"devices": devices, "precision": precision, "seed": seed}
-    if epochs is not None:
-        run["epochs"] = epochs
     path = stage.train_clouds(
-        out, chosen, data=data, hold_out=hold_out or (), start=start, run=run, workers=workers
+        out,
+        _recipe(recipe),
+        data=data,
+        hold_out=hold_out or (),
+        start=start,
+        run=_run(epochs, devices, precision, seed),
+        workers=workers,
     )
     tell([path], json_file, {"scores": stage.scores(path)})
 
@@ -42,23 +52,31 @@ def clouds(
 @train.command("superres")
 def superres(
     data: Annotated[list[Path], typer.Option("--data", help="Folder of pictures; repeat it.")],
-    recipe: Annotated[str, typer.Option(help="Recipe of catalogs/recipes.")] = "srcnn-915-x3",
-    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/superres"),
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; the recipe's.")] = None,
-    devices: Annotated[int, typer.Option(min=1, help="Graphics cards, or CPU processes.")] = 1,
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of weights and patches.")] = 0,
+    recipe: Name = "srcnn-915-x3",
+    out: Out = Path("runs/superres"),
+    epochs: Epochs = None,
+    devices: Devices = 1,
+    precision: Precision = "32-true",
+    seed: Seed = 0,
     json_file: Json = None,
 ) -> None:
     """Train super-resolution on pictures; run again, a run that was stopped goes on."""
-    from aqgeo import catalog
     from pipelines import train as stage
     from pipelines import train_superres
+
+    run = _run(epochs, devices, precision, seed)
+    path = train_superres.train_superres(out, _recipe(recipe), data=data, run=run)
+    tell([path], json_file, {"scores": stage.scores(path)})
+
+
+def _recipe(name: str) -> "Recipe":
+    from aqgeo import catalog
     from pipelines.workspace import CHECKOUT
 
-    chosen = catalog.pick(catalog.recipes(CHECKOUT / "catalogs"), recipe, "recipe")
-    run: dict[str, Any] = {"devices": devices, "precision": precision, "seed": seed}
-    if epochs is not None:
-        run["epochs"] = epochs
-    path = train_superres.train_superres(out, chosen, data=data, run=run)
-    tell([path], json_file, {"scores": stage.scores(path)})
+    return catalog.pick(catalog.recipes(CHECKOUT / "catalogs"), name, "recipe")
+
+
+def _run(epochs: int | None, devices: int, precision: str, seed: int) -> dict[str, Any]:
+    """Return what a run does otherwise than its recipe says."""
+    told = {} if epochs is None else {"epochs": epochs}
+    return {**told, "devices": devices, "precision": precision, "seed": seed}

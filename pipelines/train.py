@@ -99,9 +99,7 @@ def train_clouds(
                 "recipe": recipe.name,
                 "patches": asdict(patches),
                 "run": asdict(how),
-                "places": sorted({i.place for i in learn if i.kind != "simulated"}),
-                "days": sorted({i.day for i in learn if i.kind != "simulated"}),
-                "seeds": sorted({i.place.split("_")[1] for i in learn if i.kind == "simulated"}),
+                **_seen(learn),
                 "start": None if start is None else checkpoint.read_card(start).training,
             },
         )
@@ -191,6 +189,16 @@ def _begin(network: Any, start: Path) -> int:
 def _takes(tensor: Any, network: Any) -> bool:
     """Tell whether a tensor holds weights of a convolution over all bands."""
     return bool(tensor.ndim == 4 and tensor.shape[0] > 1 and tensor.shape[1] == len(network.bands))
+
+
+def _seen(learn: Sequence[Image]) -> dict[str, list[str]]:
+    """Return what a network must not be judged on."""
+    real = [image for image in learn if image.kind != "simulated"]
+    return {
+        "places": sorted({image.place for image in real}),
+        "days": sorted({image.day for image in real}),
+        "seeds": sorted({i.place.split("_")[1] for i in learn if i.kind == "simulated"}),
+    }
 
 
 def _told(learn: Sequence[Image]) -> tuple[str, ...]:

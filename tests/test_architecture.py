@@ -23,7 +23,7 @@ SHARED = {
     # What checkpoints hold, and what makes them ready for use.
     "models": {"checkpoint", "cover", "ready", "srcnn", "unet"},
     "training": {"augment", "classification", "losses"},
-    "processing": {"clouds", "clouds_unet", "contenders", "predict"},
+    "processing": {"clouds", "clouds_unet", "contenders", "predict", "s2cloudless_mask"},
     "products": {"stac_items"},
     "scoring": {"classes", "cloud_masks", "fields", "gaps", "matching", "rules"},
     # All but archive, which calls for all of them.

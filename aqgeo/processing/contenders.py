@@ -11,12 +11,10 @@ import torch
 
 from aqgeo.models import checkpoint
 from aqgeo.models.checkpoint import Card
-from aqgeo.processing import clouds_unet
+from aqgeo.processing import clouds_unet, s2cloudless_mask
 from aqgeo.processing.clouds import CLEAR, SHADOW, THICK, THIN
 
-# Bands that s2cloudless takes, in its order.
-TEN = ("B01", "B02", "B04", "B05", "B08", "B8A", "B09", "B10", "B11", "B12")
-# Its own defaults: probability above which a pixel is cloud, radius in pixels of averaging it.
+# Defaults of s2cloudless: probability above which a pixel is cloud, radius of averaging, pixels.
 _CHANCE, _AVERAGE = 0.4, 1
 # Bands of ukis-csmask by our names; it was made for pixels of about 30 m, its tiles have 256.
 _UKIS = {"B02": "blue", "B03": "green", "B04": "red", "B08": "nir"}
@@ -91,7 +89,7 @@ class S2Cloudless:
         """Return why it cannot judge such an image; empty if it can."""
         if level != "L1C":
             return "takes L1C only"
-        lost = [band for band in TEN if band not in bands]
+        lost = [band for band in s2cloudless_mask.BANDS if band not in bands]
         return f"needs {', '.join(lost)} as well" if lost else ""
 
     def find(self, values: np.ndarray, bands: Sequence[str], pixel_m: float | None) -> Found:
@@ -99,7 +97,8 @@ class S2Cloudless:
         from s2cloudless.cloud_detector import S2PixelCloudDetector
 
         model = S2PixelCloudDetector(_CHANCE, average_over=_AVERAGE, dilation_size=0)
-        ten = np.stack([values[list(bands).index(band)] for band in TEN], axis=-1)
+        order = [list(bands).index(band) for band in s2cloudless_mask.BANDS]
+        ten = np.moveaxis(values[order], 0, -1)
         chance = model.get_cloud_probability_maps(np.nan_to_num(ten)[None])
         mask = model.get_mask_from_prob(chance)[0]
         return Found(np.where(mask > 0, THICK, CLEAR).astype("uint8"), chance[0])

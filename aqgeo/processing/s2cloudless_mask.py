@@ -3,7 +3,6 @@
 from importlib.metadata import version
 
 import numpy as np
-from s2cloudless.cloud_detector import S2PixelCloudDetector
 from scipy import ndimage
 
 from aqgeo.processing import clouds
@@ -37,6 +36,9 @@ def detect(values: np.ndarray, *, pixel_m: float) -> np.ndarray:
         (2, y, x) uint8: codes of `clouds.CLASSES` (clear and thick), and the chance of that class
         in percent; both 255 where a band has no data.
     """
+    # An import of seconds, and BANDS is wanted without it.
+    from s2cloudless.cloud_detector import S2PixelCloudDetector
+
     known = np.isfinite(values).all(axis=0)
     if not known.any():
         return np.full((2, *known.shape), clouds.NO_DATA, "uint8")

@@ -10,9 +10,10 @@ import torch
 from aqgeo.errors import EstimateError, ModelError
 from aqgeo.models import checkpoint
 from aqgeo.models.unet import CloudUNet, UNetArguments
-from aqgeo.processing import contenders, contenders_fitted
+from aqgeo.processing import contenders, contenders_fitted, s2cloudless_mask
 
 BANDS = ("B02", "B03", "B04", "B08")
+TEN = s2cloudless_mask.BANDS
 
 
 def scene(seed: int = 0, size: int = 48) -> tuple[np.ndarray, np.ndarray]:
@@ -97,12 +98,12 @@ def test_weights_for_another_task_are_refused(weights: Path, tmp_path: Path) -> 
 
 def test_s2cloudless_needs_its_ten_bands_at_the_top_of_the_atmosphere() -> None:
     detector = contenders.S2Cloudless()
-    assert detector.lacks(contenders.TEN, "L2A") == "takes L1C only"
-    assert "B10" in detector.lacks([band for band in contenders.TEN if band != "B10"], "L1C")
-    assert detector.lacks(contenders.TEN, "L1C") == ""
+    assert detector.lacks(TEN, "L2A") == "takes L1C only"
+    assert "B10" in detector.lacks([band for band in TEN if band != "B10"], "L1C")
+    assert detector.lacks(TEN, "L1C") == ""
     bright, label = scene()
     values = np.stack([*bright[[0, 0, 2, 2, 3, 3, 3]], bright[0] / 30, bright[0], bright[0]])
-    found = detector.find(values, contenders.TEN, 10.0)
+    found = detector.find(values, TEN, 10.0)
     assert found.cloud is not None
     assert set(np.unique(found.classes)) <= {0, 1}
     assert found.cloud[label == 1].mean() > found.cloud[label == 0].mean()
