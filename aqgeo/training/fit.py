@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 # It greets, and recommends services.
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 METRICS, CURVES, CONFIG = "metrics.json", "curves.png", "config.json"
-_BEST, _LAST = "best.ckpt", "last.ckpt"
+_BEST, _LAST = "best", "last"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,9 @@ class Settings:
 
     epochs: int = 30
     """Epochs at most."""
-    patience: int = 10
-    """Epochs without a better validation before it stops."""
+    patience: int | None = None
+    """Epochs without a better validation before it stops; it never does if None. Learning rates
+    fall to the end of a run, where most is gained."""
     devices: int = 1
     """Graphics cards, or processes on the CPU."""
     precision: str = "32-true"
@@ -90,35 +91,37 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     disk.save(folder / CONFIG, disk.as_json({**asdict(settings), "watch": watch}))
-    keep = ModelCheckpoint(
-        folder, "best", monitor=watch, mode="max", save_last=True, enable_version_counter=False
-    )
     record = _Record(folder)
-    # stdout carries paths alone.
-    shown = RichProgressBar(console_kwargs={"stderr": True})
+    callbacks = [
+        record,
+        ModelCheckpoint(folder, _BEST, monitor=watch, mode="max", enable_version_counter=False),
+        # Of every epoch: `save_last` keeps the last of the best.
+        ModelCheckpoint(folder, _LAST, enable_version_counter=False),
+        # stdout carries paths alone.
+        RichProgressBar(console_kwargs={"stderr": True}),
+    ]
+    if settings.patience is not None:
+        callbacks.append(EarlyStopping(watch, patience=settings.patience, mode="max"))
     trainer = lightning.Trainer(
         accelerator="auto",
         devices=settings.devices,
         precision=settings.precision,  # type: ignore[arg-type]
         max_epochs=settings.epochs,
-        callbacks=[
-            *(record, keep, shown),
-            EarlyStopping(watch, patience=settings.patience, mode="max"),
-        ],
+        callbacks=callbacks,
         logger=False,
         gradient_clip_val=1.0,
         num_sanity_val_steps=0,
         enable_model_summary=False,
         default_root_dir=folder,
     )
-    last = folder / _LAST
+    last = folder / f"{_LAST}.ckpt"
     resumed = str(last) if last.is_file() else None
     with warnings.catch_warnings():
         # It advises on workers and on folders that exist, which are the user's own choice.
         warnings.filterwarnings("ignore", module="lightning|torch")
         # A file of our own run; still, nothing but tensors and plain values is read from it.
         trainer.fit(module, train, validation, ckpt_path=resumed, weights_only=True)
-    best = torch.load(folder / _BEST, map_location="cpu", weights_only=True)
+    best = torch.load(folder / f"{_BEST}.ckpt", map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     return max(record.rows, key=lambda row: row[watch])
 
