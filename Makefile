@@ -13,7 +13,7 @@ map: $(READY)  ## simulate a small archive and map it: Prefect embedded, Dask lo
 	@$(BIN)/python -m flows demo --period 2024-06 --out work
 
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -106,7 +106,7 @@ def mask(images: Sequence[Path], out: Path, how: Masking, work: Workspace) -> li
         with rasterio.Env(GDAL_CACHEMAX=_CACHE), _aside(out, stem) as folder:
             counts = _maps(image, folder, stem, job, how, workers)
             about = _about(image, job, how, counts)
-            (folder / f"{stem}_cloud.json").write_bytes(disk.as_json(about))
+            disk.save(folder / f"{stem}_cloud.json", disk.as_json(about))
         written += [out / f"{stem}_{end}" for end in ("cloud.tif", "confidence.tif", "cloud.json")]
         shown = ", ".join(f"{name} {share:.1f} %" for name, share in about["shares"].items())
         log.info("%s: %s", image.path.name, shown)
@@ -150,7 +150,9 @@ def _aside(out: Path, stem: str) -> Iterator[Path]:
     folder.mkdir()
     try:
         yield folder
-        for path in sorted(folder.iterdir()):
+        # What tells of the maps comes last: where it lies, they are whole.
+        (out / f"{stem}_cloud.json").unlink(missing_ok=True)
+        for path in sorted(folder.iterdir(), key=lambda path: path.suffix == ".json"):
             path.replace(out / path.name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
