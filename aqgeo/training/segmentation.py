@@ -15,7 +15,7 @@ from aqgeo.datasets import labelled
 from aqgeo.datasets.labelled import Image
 from aqgeo.models.unet import CloudUNet
 from aqgeo.training import augment
-from aqgeo.training.losses import EITHER, IGNORED, CloudLoss, extended
+from aqgeo.training.losses import EITHER, IGNORED, NEITHER, CloudLoss, extended
 
 CLASSES = ("clear", "thick", "thin", "shadow")
 WATCH = "score"
@@ -255,8 +255,10 @@ def told(settings: Settings) -> dict[str, Any]:
 def _read(image: Image, bands: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     values, label = _kept(image, bands) if image.kind == "weak" else labelled.read(image, bands)
     if image.kind == "weak":
-        # Sen2Cor tells cloud from none better than thick from thin.
-        label = np.where((label == 1) | (label == 2), EITHER, label)
+        # Sen2Cor tells cloud from none better than thick from thin, or shadow from clear.
+        table = np.full(256, IGNORED, "uint8")
+        table[:4] = NEITHER, EITHER, EITHER, NEITHER
+        label = table[label]
     return values, label
 
 
