@@ -16,8 +16,8 @@ _WEIGHT = (1.0, 1.0, 1.5, 3.0, 1.0, 1.0)
 class CloudLoss(nn.Module):
     """Cross-entropy, and one minus the soft intersection over union, which is what is measured.
 
-    A label EITHER asks that thick and thin together are likely, NEITHER clear and shadow. Rahman & Wang 2016,
-    doi:10.1007/978-3-319-50835-1_22 (soft intersection over union).
+    A label EITHER asks that thick and thin together are likely, NEITHER clear and shadow. Rahman &
+    Wang 2016, doi:10.1007/978-3-319-50835-1_22 (soft intersection over union).
     """
 
     weight: Tensor
