@@ -46,7 +46,7 @@ def suit_one_thread(network: nn.Module) -> None:
 
     On one thread torch takes a path of its own for such convolutions, as long as they are not
     dilated; a kernel of one pixel is the same with any dilation. By few rows, what a block makes
-    six times as wide stays in caches. Each makes a U-Net in float32 about a quarter faster.
+    six times as wide stays in caches. Both make a U-Net faster in float32, the first by a quarter.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.kernel_size == module.stride == (1, 1):
