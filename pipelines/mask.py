@@ -147,8 +147,8 @@ def _aside(out: Path, stem: str) -> Iterator[Path]:
     """Yield a folder to fill; its files then move to the output folder, or none of them does."""
     folder = out / f".{stem}.part"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
     try:
+        folder.mkdir()
         yield folder
         # What tells of the maps comes last: where it lies, they are whole.
         (out / f"{stem}_cloud.json").unlink(missing_ok=True)

@@ -196,10 +196,11 @@ class Workspace:
                 yield None
                 return
             shutil.rmtree(part, ignore_errors=True)
-            part.mkdir()
             build = Build(part)
             log.info("%s ...", self._name(target))
             try:
+                # In here: a key press right after it must not leave the folder behind.
+                part.mkdir()
                 with Meter() as meter:
                     yield build
                 told = meter.read()
