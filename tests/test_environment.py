@@ -66,5 +66,6 @@ def test_every_import_is_a_requirement_and_every_requirement_is_imported() -> No
     listed = set(requirements())
     assert [name for name, those in owners.items() if not those & (listed | {"distributed"})] == []
     used = set().union(*owners.values())
-    tools = {"mypy", "ruff", "pytest-xdist", "pandas-stubs", "types-geopandas", "types-shapely"}
+    tools = {"mypy", "ruff", "pytest-timeout", "pytest-xdist", "pandas-stubs"}
+    tools |= {"types-geopandas", "types-shapely"}
     assert listed - used - tools - BY_NAME == {"dask"} - used
