@@ -80,14 +80,14 @@ def test_a_deployment_makes_the_maps_as_the_readme_says(
 
     def prefect(*words: str) -> str:
         process = start("prefect", *words, env=settings, stdout=-1, stderr=subprocess.STDOUT)
-        text, _ = process.communicate(timeout=300)
+        text, _ = process.communicate()
         assert process.returncode == 0, text
         return str(text)
 
     url = settings["PREFECT_API_URL"]
     place = ("--host", "127.0.0.1", "--port", url.split(":")[2].removesuffix("/api"))
     serve("prefect", "server", "start", *place, log="server.log")
-    until(lambda: _answers(url), "the server", seconds=120)
+    until(lambda: _answers(url), "the server")
     prefect("work-pool", "create", "local", "--type", "process")
     prefect("--no-prompt", "deploy", "--all")
     listed = prefect("deployment", "ls")

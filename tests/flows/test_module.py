@@ -20,7 +20,7 @@ def test_a_mistake_is_one_line_and_no_server_is_started(
 ) -> None:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = start("flows", *words, "--out", tmp_path / "out", **pipes)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate()
     assert (process.returncode, out) == (2, "")
     assert len(err.splitlines()) == 1, err
     assert err.startswith("aqgeo: ")
@@ -34,7 +34,7 @@ def test_what_is_up_to_date_is_told_without_a_server(
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     how = {**pipes, "cwd": demo.out, "env": {"PREFECT_HOME": str(tmp_path / "prefect")}}
     process = start("flows", "demo", "--period", "2024-06", "--out", demo.out, **how)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate()
     assert process.returncode == 0, err
     assert out.splitlines() == demo.printed
     assert not (tmp_path / "prefect").exists()

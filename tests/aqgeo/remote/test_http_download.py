@@ -351,7 +351,7 @@ def test_a_kill_in_the_middle_of_200_files_loses_nothing(tmp_path, until) -> Non
         server.seen.clear()
         for n in range(200):
             server.script(f"/{n}.nc")
-        out, err = run(server, tmp_path, 200).communicate(timeout=60)
+        out, err = run(server, tmp_path, 200).communicate()
         assert out.split() == ["130", "70", "0"] and not err
         asked = Counter(s.path for s in server.seen)
         assert set(asked) == whole and set(asked.values()) == {1}
@@ -377,7 +377,7 @@ def test_two_processes_with_one_cache_fetch_each_file_once(tmp_path) -> None:
         for path in bodies:
             server.script(path, Answer(delay_s=0.02))
         both = [run(server, tmp_path, 60) for _ in range(2)]
-        ends = [p.communicate(timeout=60) for p in both]
+        ends = [p.communicate() for p in both]
         assert all(not err and out.split()[2] == "0" for out, err in ends), ends
         assert sum(int(out.split()[0]) for out, _ in ends) == 60 == len(server.seen)
         assert {p.read_bytes() for p in tmp_path.glob("objects/??/*")} == set(bodies.values())
@@ -389,11 +389,11 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_file(server, tmp_path) -> No
 
     server.files |= {f"/{n}.nc": BODY + b"%d" % n for n in range(5)}
     process = run(server, tmp_path, 5, preexec_fn=tight)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate()
     last = err.strip().splitlines()[-1]
     assert f"the cache {tmp_path} cannot be used: File too large: make room" in last and not out
     assert not list(tmp_path.glob("objects/??/*")) and not list(tmp_path.glob("index/*"))
-    assert run(server, tmp_path, 5).communicate(timeout=60)[0].split() == ["5", "0", "0"]
+    assert run(server, tmp_path, 5).communicate()[0].split() == ["5", "0", "0"]
 
 
 def test_a_cache_that_cannot_be_made_is_one_line(server, tmp_path) -> None:

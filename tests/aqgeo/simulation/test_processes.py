@@ -25,7 +25,9 @@ def test_workers_end_with_a_killed_parent(
     script.write_text(PARENT, "utf-8")
     how = {"stdout": subprocess.PIPE, "text": True, "env": {"PYTHONPATH": str(root)}}
     with subprocess.Popen([sys.executable, str(script)], **how) as parent:
-        worker = int(parent.stdout.readline())
-        assert psutil.pid_exists(worker)
-        parent.kill()
+        try:
+            worker = int(parent.stdout.readline())
+            assert psutil.pid_exists(worker)
+        finally:
+            parent.kill()
     until(lambda: not psutil.pid_exists(worker), "the worker's end")

@@ -340,7 +340,6 @@ def test_a_missing_filter_is_told_with_what_to_do(tmp_path: Path) -> None:
         env={**os.environ, "HDF5_PLUGIN_PATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
         check=True,
     )
     assert "HDF5_PLUGIN_PATH" in ran.stdout and str(path) in ran.stdout
