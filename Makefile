@@ -12,8 +12,10 @@ export PREFECT_HOME := $(CURDIR)/.venv/prefect
 map: $(READY)  ## simulate a small archive and map it: Prefect embedded, Dask local
 	@$(BIN)/python -m flows demo --period 2024-06 --out work
 
+# Two processes that share two cores; one that dies is not begun anew: xdist would run its file again and again.
+test: export OMP_NUM_THREADS := 1
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .

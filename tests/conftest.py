@@ -1,5 +1,6 @@
 """A closed network for all tests, and what tests of the chain share: processes and one full map."""
 
+import fcntl
 import ipaddress
 import json
 import os
@@ -45,6 +46,17 @@ class Demo(NamedTuple):
         return self.out / "stages" / "demo" / PERIOD
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests of the whole chain first: they take the longest; two processes share the rest."""
+    items.sort(key=lambda item: item.path.parent.name not in ("pipelines", "flows"))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Tell at once what fails and why: a run that is stopped later prints no summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        sys.stderr.write(f"\nFAILED {report.nodeid} ({report.when})\n{report.longreprtext}\n")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def closed_network() -> Iterator[None]:
     """Refuse every connection and every lookup that would leave this machine."""
@@ -74,47 +86,92 @@ def until() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Return a function that starts `python -m ...`; what still runs at the end is killed."""
+def begin() -> Callable[..., subprocess.Popen[str]]:
+    """Return a function that starts `python -m ...`; who calls it must end the process."""
+
+    def run(*words: object, **how: Any) -> subprocess.Popen[str]:
+        how = {"cwd": ROOT, "text": True, **how, "env": {**_environment(), **how.get("env", {})}}
+        return subprocess.Popen([sys.executable, "-m", *map(str, words)], **how)
+
+    return run
+
+
+@pytest.fixture
+def start(begin: Callable[..., subprocess.Popen[str]]) -> Iterator[Callable[..., Any]]:
+    """Return a function that starts `python -m ...`; what still runs after the test is killed."""
     started: list[subprocess.Popen[str]] = []
 
-    def begin(*words: object, **how: Any) -> subprocess.Popen[str]:
-        how = {"cwd": ROOT, "text": True, **how, "env": {**_environment(), **how.get("env", {})}}
-        process = subprocess.Popen([sys.executable, "-m", *map(str, words)], **how)
-        started.append(process)
-        return process
+    def run(*words: object, **how: Any) -> subprocess.Popen[str]:
+        started.append(begin(*words, **how))
+        return started[-1]
 
-    yield begin
+    yield run
     for process in started:
-        if process.poll() is None:
-            process.kill()
-            process.wait(10)
+        _end(process)
 
 
 @pytest.fixture(scope="session")
-def aqgeo(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., Finished]:
+def aqgeo(begin: Callable[..., subprocess.Popen[str]]) -> Callable[..., Finished]:
     """Return a function that runs the command line in a process of its own."""
 
     def run(*words: object, **how: Any) -> Finished:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = start("pipelines.cli", *words, **pipes, **how)
-        out, err = process.communicate(timeout=300)
+        process = begin("pipelines.cli", *words, **pipes, **how)
+        try:  # no longer than the test may take
+            out, err = process.communicate()
+        finally:
+            _end(process)
         return Finished(process.returncode, out.splitlines(), err.splitlines())
 
     return run
 
 
 @pytest.fixture(scope="session")
-def demo(aqgeo: Callable[..., Finished], tmp_path_factory: pytest.TempPathFactory) -> Demo:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Path, Any]]:
+    """Return a function that fills a folder once for all processes of the run.
+
+    It gives the folder, and what the function that has filled it returned, as JSON keeps it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def make(name: str, fill: Callable[[Path], Any]) -> tuple[Path, Any]:
+        folder, told = shared / name, shared / f"{name}.json"
+        with (shared / f"{name}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not told.exists():
+                folder.mkdir(exist_ok=True)
+                content = json.dumps(fill(folder))
+                told.write_text(content, "utf-8")
+        return folder, json.loads(told.read_text("utf-8"))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def demo(aqgeo: Callable[..., Finished], once: Callable[..., tuple[Path, Any]]) -> Demo:
     """The whole chain for the region demo, from the simulated archive to the report."""
-    out = tmp_path_factory.mktemp("demo")
-    summary = out / "summary.json"
-    done = aqgeo("map", "demo", "--period", PERIOD, "--out", out, "--json", summary, cwd=out)
-    assert done.code == 0, done.err
-    return Demo(out, done.out, json.loads(summary.read_text("utf-8")))
+
+    def fill(out: Path) -> list[str]:
+        words = ("map", "demo", "--period", PERIOD, "--out", out, "--json", out / "summary.json")
+        done = aqgeo(*words, cwd=out)
+        assert done.code == 0, done.err
+        return done.out
+
+    out, printed = once("demo", fill)
+    return Demo(out, printed, json.loads((out / "summary.json").read_text("utf-8")))
 
 
-def _until(condition: Callable[[], Any], what: str, *, seconds: float = 60) -> Any:
+def _end(process: subprocess.Popen[str]) -> None:
+    process.kill()  # does nothing to one that has ended
+    process.wait()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
+def _until(condition: Callable[[], Any], what: str, *, seconds: float = 300) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         if time.monotonic() > deadline:

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,31 +82,44 @@ def make(catalogs: Path, cluster: Any) -> Callable[..., Made]:
 
 
 @pytest.fixture(scope="session")
-def small(make: Callable[..., Made], tmp_path_factory: pytest.TempPathFactory) -> Made:
+def small(catalogs: Path, make: Callable[..., Made], once: Callable[..., tuple[Path, Any]]) -> Made:
     """The maps of the region small; read only."""
-    return make(tmp_path_factory.mktemp("small"))
+    from pipelines.workspace import Workspace
+
+    def fill(out: Path) -> dict[str, str]:
+        return {name: str(path) for name, path in make(out).results.items()}
+
+    out, results = once("small", fill)
+    paths = {name: Path(path) for name, path in results.items()}
+    return Made(Workspace(out, catalogs=catalogs), paths)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def dask(
-    start: Callable[..., Any], until: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+    begin: Callable[..., Any], until: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Address of a scheduler with two workers, three processes of their own."""
+    from distributed import Client
+
     folder = tmp_path_factory.mktemp("dask")
-    file, log = folder / "scheduler.json", (folder / "log").open("w")
-    how = {"stdout": log, "stderr": log, "cwd": folder}
+    file = folder / "scheduler.json"
     place = ("--host", "127.0.0.1", "--no-dashboard")
     told = ("--scheduler-file", file)
-    processes = [start("dask", "scheduler", "--port", "0", *place, *told, **how)]
-    address = until(lambda: _address(file), "the scheduler's address")
-    for _ in range(2):
-        one = ("--nthreads", "1", "--no-nanny", "--local-directory", folder)
-        processes.append(start("dask", "worker", *told, *one, *place, **how))
-    yield address
-    for process in reversed(processes):
-        process.kill()
-        process.wait(10)
-    log.close()
+    with (folder / "log").open("w") as log, ExitStack() as stack:
+
+        def run(*words: object) -> None:
+            how = {"stdout": log, "stderr": log, "cwd": folder}
+            process = begin("dask", *words, *told, *place, **how)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+
+        run("scheduler", "--port", "0")
+        address = until(lambda: _address(file), "the scheduler's address")
+        for _ in range(2):
+            run("worker", "--nthreads", "1", "--no-nanny", "--local-directory", folder)
+        with Client(address, set_as_default=False) as client:
+            client.wait_for_workers(2)
+        yield address
 
 
 @pytest.fixture

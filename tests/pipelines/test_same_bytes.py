@@ -40,7 +40,6 @@ def test_a_scheduler_of_ones_own_gives_the_same_bytes(
 
     archive = small.archive / "catalog.json"
     with Client(dask, set_as_default=False) as client:
-        client.wait_for_workers(2, timeout=60)
         with Cluster(dask) as remote:
             made = make(tmp_path, archive=archive, cluster=remote)
         # The scheduler outlives the map: it is not ours to stop.
