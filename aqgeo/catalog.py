@@ -211,7 +211,7 @@ class Recipe:
     """Identifier, the file's stem."""
     title: str
     """Name for people."""
-    task: Literal["clouds", "superres"]
+    task: Literal["clouds", "superres", "columns"]
     """What the network is for."""
     level: Literal["L1C", "L2A", "any"]
     """Processing level of the images; `any` for pictures."""

@@ -31,6 +31,8 @@ def regional_map(
     mixed_versions: bool = False,
     clouds: str = "unet",
     cloud_dilation_m: float = 0.0,
+    refine: str = "network",
+    covariates: str | None = None,
     cache_gib: float = 50.0,
     out: str = "work",
     scheduler: str | None = None,
@@ -49,6 +51,8 @@ def regional_map(
         mixed_versions: take Sentinel-5P granules of processor versions that do not match.
         clouds: how clouds are found: unet, scl or s2cloudless.
         cloud_dilation_m: clouds and their shadows grow by so many metres.
+        refine: how the column is made finer: network or interpolation.
+        covariates: folder of GeoTIFFs that a finer column follows; that beside the archive if None.
         cache_gib: size that the cache of fetched files may reach.
         out: output folder.
         scheduler: address of a running Dask scheduler; a local cluster if None.
@@ -70,6 +74,8 @@ def regional_map(
             mixed_versions=mixed_versions,
             clouds=clouds,
             cloud_dilation_m=cloud_dilation_m,
+            refine=refine,
+            covariates=Path(covariates).absolute() if covariates else None,
             cluster=cluster,
         ):
             before = [futures[name] for name in step.needs if name in futures]

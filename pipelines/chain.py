@@ -8,9 +8,12 @@ from typing import Any
 from aqgeo.catalog import pick
 from aqgeo.period import Period
 from aqgeo.sources.s5p import MIN_QA
+from pipelines import covariates as fine_fields
 from pipelines import masks
+from pipelines.acquire import SENTINEL_5P
 from pipelines.clean import clean
 from pipelines.cluster import Cluster
+from pipelines.enhance import check as check_refine
 from pipelines.enhance import enhance
 from pipelines.estimate import estimate
 from pipelines.ingest import GRIDS, ingest
@@ -56,6 +59,8 @@ def steps(
     mixed_versions: bool = False,
     clouds: str = masks.DEFAULT,
     cloud_dilation_m: float = 0.0,
+    refine: str = "network",
+    covariates: Path | None = None,
     cluster: Cluster,
 ) -> list[Step]:
     """Return the steps that make a region's maps, each after those that it needs.
@@ -72,6 +77,9 @@ def steps(
         mixed_versions: take Sentinel-5P granules of processor versions that do not match.
         clouds: how clouds are found, a key of `masks.METHODS`.
         cloud_dilation_m: clouds and their shadows grow by so many metres.
+        refine: how columns are made finer, a key of `enhance.METHODS`.
+        covariates: folder of GeoTIFFs named by what they show; that beside the archive of the
+            columns, if it has one, if None.
         cluster: where the work runs.
 
     Raises:
@@ -86,7 +94,11 @@ def steps(
     chain: list[Step] = []
     before: tuple[str, ...] = ()
     masks.check(work, clouds, cloud_dilation_m)
-    options = {"clean": {"method": clouds, "dilation_m": cloud_dilation_m}}
+    check_refine(refine)
+    options: dict[str, dict[str, Any]] = {
+        "clean": {"method": clouds, "dilation_m": cloud_dilation_m},
+        "enhance": {"method": refine, "covariates": covariates},
+    }
     more = {"clean": masks.MORE.get(clouds, ())}
     stages = _needed(product.stage for product in wanted)
     stages |= {name for stage in stages for name in more.get(stage, ())}
@@ -95,6 +107,9 @@ def steps(
         work.source(region, span, collection, sources=sources, archive=archive).name
         for collection in collections
     }
+    if covariates is None and SENTINEL_5P in collections:
+        served = work.source(region, span, SENTINEL_5P, sources=sources, archive=archive)
+        options["enhance"]["covariates"] = fine_fields.beside(served)
     if archive is None and SIMULATED in read:
         chain.append(Step("simulate", simulate, place))
         before = ("simulate",)

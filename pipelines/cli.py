@@ -21,12 +21,14 @@ from pipelines.cli_options import (
     CacheGib,
     CloudDilation,
     Clouds,
+    Covariates,
     Json,
     Memory,
     MinQa,
     MixedVersions,
     Out,
     Period,
+    Refine,
     Region,
     Scheduler,
     Sources,
@@ -239,7 +241,27 @@ def _stage(name: str, text: str) -> None:
         tell([path], json_file)
 
 
-_stage("enhance", "Bring the NO2 column onto a finer grid.")
+@app.command()
+def enhance(
+    region: Region,
+    period: Period,
+    refine: Refine = "network",
+    covariates: Covariates = None,
+    out: Out = WORK,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+    memory: Memory = MEMORY,
+    json_file: Json = None,
+) -> None:
+    """Bring the NO2 column onto a finer grid."""
+    from pipelines import enhance
+
+    how: dict[str, Any] = {"method": refine, "covariates": covariates}
+    with _cluster(scheduler, workers, memory) as cluster:
+        path = enhance.enhance(_workspace(out), region, period, **how, cluster=cluster)
+    tell([path], json_file)
+
+
 _stage("estimate", "Estimate surface NO2 with its uncertainty and air quality class.")
 
 
@@ -304,6 +326,8 @@ def map_(
     mixed_versions: MixedVersions = False,
     clouds: Clouds = "unet",
     cloud_dilation_m: CloudDilation = 0.0,
+    refine: Refine = "network",
+    covariates: Covariates = None,
     cache_gib: CacheGib = CACHE_GIB,
     out: Out = WORK,
     scheduler: Scheduler = None,
@@ -327,6 +351,8 @@ def map_(
             mixed_versions=mixed_versions,
             clouds=clouds,
             cloud_dilation_m=cloud_dilation_m,
+            refine=refine,
+            covariates=covariates,
             cluster=cluster,
         )
         results = chain.run(steps)

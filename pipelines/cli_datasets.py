@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,8 @@ cloudsen12 = typer.Typer(
     help="CloudSEN12: Sentinel-2 patches with cloud labels.", no_args_is_help=True
 )
 datasets.add_typer(cloudsen12, name="cloudsen12")
+columns = typer.Typer(help="Scenes of NO2 columns.", no_args_is_help=True)
+datasets.add_typer(columns, name="columns")
 Level = Annotated[str, typer.Option(help="Processing level, L1C or L2A.")]
 
 
@@ -95,3 +97,37 @@ def cloudsen12_simulate(
     sizes = pixel_m or [10]
     path = cloud_chips.simulate(folder, count=count, pixels_m=sizes, seed=seed, workers=workers)
     tell([path], json_file)
+
+
+@columns.command("simulate")
+def columns_simulate(
+    folder: Annotated[Path, typer.Argument(help="Where to; it may hold a part of it already.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many places.")],
+    cell_m: Annotated[
+        list[int] | None, typer.Option(help="Sides of cells in metres; repeat it; 4000.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=60, help="Days of overpasses at a place.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another set.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    json_file: Json = None,
+) -> None:
+    """Simulate columns as TROPOMI measures them, with the truth on 1 km; a set may be continued."""
+    from pipelines import column_scenes
+
+    how: dict[str, Any] = {"days": days, "seed": seed, "workers": workers}
+    path = column_scenes.simulate(folder, count=count, cells_m=cell_m or [4000], **how)
+    tell([path], json_file)
+
+
+@columns.command("coarsen")
+def columns_coarsen(
+    series: Annotated[Path, typer.Argument(help="netCDF file, one variable (time, lat, lon).")],
+    folder: Annotated[Path, typer.Argument(help="Where to.")],
+    factor: Annotated[int, typer.Option(min=2, max=8, help="How many times coarser.")] = 2,
+    test: Annotated[float, typer.Option(min=0.1, max=0.8, help="Share of days, the last.")] = 0.35,
+    json_file: Json = None,
+) -> None:
+    """Make a real series of columns coarser: its own cells are what is to be found again."""
+    from pipelines import column_scenes
+
+    tell([column_scenes.coarsen(series, folder, factor=factor, test=test)], json_file)

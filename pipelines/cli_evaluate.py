@@ -147,6 +147,27 @@ def superres(
     tell([out / stage.PAGE], json_file, {"tables": [asdict(one) for one in tables]})
 
 
+@evaluate.command("columns")
+def columns(
+    data: Annotated[list[Path], typer.Option("--data", help="Folder of scenes; repeat it.")],
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Weights for columns; repeat it; those that come with aqgeo if left out."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("work/evaluate-columns"),
+    json_file: Json = None,
+) -> None:
+    """Compare networks with interpolation on held-out scenes of NO2 columns."""
+    from aqgeo.products import scorecard
+    from pipelines import evaluate_columns as stage
+
+    tables = stage.evaluate_columns(out, data=data, weights=weights or ())
+    sys.stderr.write("\n".join("\n".join((*scorecard.lines(one), "")) for one in tables))
+    tell([out / stage.PAGE], json_file, {"tables": [asdict(one) for one in tables]})
+
+
 def _classes(text: str) -> dict[int, str]:
     """Return class names by code from `0=clear,1=cloud`."""
     found: dict[int, str] = {}

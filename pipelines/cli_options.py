@@ -80,6 +80,16 @@ Clouds = Annotated[
 CloudDilation = Annotated[
     float, typer.Option("--cloud-dilation-m", help="Grow clouds and shadows by so many metres.")
 ]
+Refine = Annotated[
+    str, typer.Option("--refine", help="How the column is made finer: network or interpolation.")
+]
+Covariates = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of GeoTIFFs that a finer column follows: roads.tif, population.tif, ...; that "
+        "beside the archive if left out."
+    ),
+]
 WORK = Path("work")
 MEMORY = "3GiB"
 CACHE_GIB = 50.0

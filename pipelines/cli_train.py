@@ -69,6 +69,26 @@ def superres(
     tell([path], json_file, {"scores": stage.scores(path)})
 
 
+@train.command("columns")
+def columns(
+    data: Annotated[list[Path], typer.Option("--data", help="Folder of scenes; repeat it.")],
+    recipe: Name = "columns",
+    out: Out = Path("runs/columns"),
+    epochs: Epochs = None,
+    devices: Devices = 1,
+    precision: Precision = "32-true",
+    seed: Seed = 0,
+    json_file: Json = None,
+) -> None:
+    """Train super-resolution on NO2 columns; run again, a run that was stopped goes on."""
+    from pipelines import train as stage
+    from pipelines import train_columns
+
+    run = _run(epochs, devices, precision, seed)
+    path = train_columns.train_columns(out, _recipe(recipe), data=data, run=run)
+    tell([path], json_file, {"scores": stage.scores(path)})
+
+
 def _recipe(name: str) -> "Recipe":
     from aqgeo import catalog
     from pipelines.workspace import CHECKOUT

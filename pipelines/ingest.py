@@ -265,6 +265,7 @@ def _columns(
         "pixels_left_out": [f"{name}: {number}" for name, number in sorted(skipped.items())],
     }
     build.provenance |= {"inputs": used, "parameters": parameters}
+    build.provenance["winds_m_s"] = [told["wind"] for told in about]
     cube.write(columns.mean_cube(sums, span.time, where), build.path / "composite.zarr")
     if sums.fields:
         means = columns.field_cube(sums, about[-1]["units"], span.time, where)
@@ -295,7 +296,7 @@ def _granule(
     if not orbit.weight.any():
         return None, {**told, "why": "no usable pixel lies in the region"}
     told |= {"skipped": Counter(granule.skipped) + Counter(orbit.skipped)}
-    return orbit, {**told, "units": granule.units}
+    return orbit, {**told, "units": granule.units, "wind": granule.wind}
 
 
 def _station_set(build: Build, items: list[pystac.Item], where: GeoBox, span: Period) -> None:

@@ -82,6 +82,15 @@ class Workspace:
             "a file of your own with --weights, or choose level L1C or L2A"
         )
 
+    def weights(self, name: str) -> tuple[Path, str]:
+        """Return shipped weights by their name, and the checksum that they must have.
+
+        Raises:
+            CatalogError: none of that name are in the catalog.
+        """
+        entry = catalog.pick(catalog.models(self.catalogs), name, "model")
+        return WEIGHTS / entry.file, entry.sha256
+
     def source(
         self,
         region: str,

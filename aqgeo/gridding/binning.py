@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from scipy import sparse
 
 from aqgeo.errors import GridError
 from aqgeo.gridding import overlap
@@ -171,6 +172,31 @@ def average(
             shapes = [shape for chunk, _ in placed for shape in chunk]
             _add(pool, threads, shapes, block, _columns(fields, part, len(block)), into)
     return _sums(into, fields, found)
+
+
+def shares(lon: Array, lat: Array, grid: GeoBox) -> sparse.csr_array:
+    """Return the area that each pixel has in each cell of a grid, in cells: (n, y x).
+
+    Cells are numbered row by row. Sums over a row are a pixel's area within the grid; faulty pixels
+    have none.
+
+    Args:
+        lon: (n, 4) corner longitudes, degrees, in order round the pixel.
+        lat: (n, 4) corner latitudes, degrees.
+        grid: where the cells lie.
+
+    Raises:
+        GridError: the grid has no CRS.
+    """
+    place, (rows, cols) = _placement(grid), grid.shape
+    lon, lat = (np.ascontiguousarray(a, "float64") for a in (lon, lat))
+    usable, faults = np.ones(len(lon), bool), np.zeros(len(lon), "uint8")
+    found = [
+        overlap.shares(rings, pixel, rows, cols)
+        for rings, pixel in place.place(lon, lat, usable, faults)
+    ]
+    owner, cell, part = (np.concatenate([one[k] for one in found]) for k in range(3))
+    return sparse.csr_array((part, (owner, cell)), shape=(len(lon), rows * cols))
 
 
 def strips(grid: GeoBox, *, cells: int = 1_000_000) -> Iterator[tuple[slice, GeoBox]]:

@@ -134,6 +134,49 @@ def add(
 
 
 @compiled
+def shares(rings: Array, pixel: Array, rows: int, cols: int) -> tuple[Array, Array, Array]:
+    """Return which polygon shares how much with which cell.
+
+    Args:
+        rings: (n, vertex, 2) column, row in cells; closed by itself, simple, of either sense.
+        pixel: (n,) number of the polygon that a ring belongs to.
+        rows: of the grid.
+        cols: of the grid.
+
+    Returns:
+        number of the polygon, number of the cell (row by row) and area in cells, (m,) each.
+    """
+    most = 0
+    for ring in range(rings.shape[0]):
+        west, east, north, south = extent(rings[ring])
+        most += max(math.ceil(east) - math.floor(west), 1) * max(
+            math.ceil(south) - math.floor(north), 1
+        )
+    owner, cell, part = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most)
+    count = 0
+    for ring in range(rings.shape[0]):
+        west, east, north, south = extent(rings[ring])
+        left, right = max(math.floor(west), 0), min(math.ceil(east), cols)
+        top, bottom = max(math.floor(north), 0), min(math.ceil(south), rows)
+        if left >= right or top >= bottom:
+            continue
+        cover = np.zeros((bottom - top, right - left + 1))
+        area = _walk(rings[ring], left, top, cover)
+        sign = -1.0 if area > 0 else 1.0
+        least = ROUNDING * min(abs(area), 1.0)
+        for row in range(cover.shape[0]):
+            share = 0.0
+            for column in range(cover.shape[1] - 1):
+                share += cover[row, column]
+                if sign * share > least:
+                    owner[count] = pixel[ring]
+                    cell[count] = (top + row) * cols + left + column
+                    part[count] = sign * share
+                    count += 1
+    return owner[:count], cell[:count], part[:count]
+
+
+@compiled
 def _walk(corners: Array, left: int, top: int, cover: Array) -> float:
     """Add the edges of a ring to the changes of cover along each row; return its signed area."""
     count = corners.shape[0]

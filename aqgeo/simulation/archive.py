@@ -17,6 +17,9 @@ from aqgeo import grid as grids
 from aqgeo.catalog import Region
 from aqgeo.period import Period
 from aqgeo.simulation import (
+    column_chips,
+    emission,
+    geotiff,
     globe,
     land,
     plan,
@@ -31,7 +34,7 @@ from aqgeo.simulation.plan import Settings
 from aqgeo.simulation.sentinel2 import Look, Scene
 from aqgeo.simulation.spectra import BANDS_L2A
 from aqgeo.simulation.survey import Survey
-from aqgeo.simulation.truth import SCENE_PIXEL_M, Truth
+from aqgeo.simulation.truth import SCENE_PIXEL_M, Truth, inner
 from aqgeo.simulation.weather import Weather
 from aqgeo.simulation.world import World
 
@@ -40,6 +43,8 @@ _REMEMBERED = 12_000_000  # pixels of a domain whose land, 21 bytes a pixel, is 
 Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
 DATA = {"l1c": "data/sentinel2_l1c", "l2a": "data/sentinel2"}
 GRANULES, STATIONS = "data/sentinel5p", "data/stations"
+COVARIATES = "covariates"
+_NO_DATA = -9999
 
 
 def _plain(items: Iterable[Any], label: str, count: int) -> Iterable[Any]:
@@ -80,7 +85,7 @@ def write_archive(
     weather = plan.weather(world, period, settings)
     scenes = plan.scenes(period, settings, weather)
     archive, known = folder / "archive", folder / "truth"
-    for name in (*(DATA[level] for level in settings.levels), GRANULES, STATIONS):
+    for name in (*(DATA[level] for level in settings.levels), GRANULES, STATIONS, COVARIATES):
         (archive / name).mkdir(parents=True)
     (known / "labels").mkdir(parents=True)
     truth = Truth(known / "truth.zarr", world)
@@ -106,6 +111,7 @@ def write_archive(
             raise
     truth.close()
     items += [*survey.granules, _write_stations(world, survey, period, folder)]
+    _write_covariates(world, archive / COVARIATES)
     about = f"Preset {settings.preset}, seed {settings.seed}"
     records.write(archive, items, about)
     return {
@@ -139,6 +145,19 @@ def write_orbits(
     items = [records.granule_item(n, f"{GRANULES}/{path.name}") for n, path in shown]
     records.write(archive, items, f"A simple globe, seed {seed}")
     return {"granules": len(items)}
+
+
+def _write_covariates(world: World, folder: Path) -> None:
+    """Write what is known of the ground, on the air's pixels: GeoTIFFs named by what they show."""
+    part, where = inner(world)
+    known = emission.inventory(world)
+    fields = {
+        "roads": known.traffic * np.float32(1000),  # m per day and m2 to km per day and km2
+        "population": emission.population(world),
+        **column_chips.sources(world, world.air_grid),
+    }
+    for name, values in fields.items():
+        geotiff.write(folder / f"{name}.tif", values[part], where, nodata=_NO_DATA)
 
 
 def _write_stations(world: World, survey: Survey, period: Period, folder: Path) -> records.Record:

@@ -50,16 +50,16 @@ def inventory(world: World) -> Inventory:
     ]
     kg = {  # kg m-2 s-1
         "traffic": driven * (_G_PER_VEHICLE_KM * 1e-6 / _DAY_S),
-        "homes": _population(world) * (_HOMES_KG_PER_HEAD * 1e-6 / _YEAR_S),
-        "industry": _points(grid, works) / area,
-        "stacks": _points(grid, stacks) / area,
-        "fires": _points(grid, fires) / area,
+        "homes": population(world) * (_HOMES_KG_PER_HEAD * 1e-6 / _YEAR_S),
+        "industry": points(grid, works) / area,
+        "stacks": points(grid, stacks) / area,
+        "fires": points(grid, fires) / area,
     }
     sources = {name: (v / _KG_PER_MOL).astype("float32") for name, v in kg.items()}
     return Inventory(grid, sources, driven)
 
 
-def _population(world: World) -> FloatArray:
+def population(world: World) -> FloatArray:
     """Return persons per km2 on the air grid."""
     grid = world.air_grid
     left, bottom, right, top = grid.pad(2).boundingbox
@@ -77,7 +77,7 @@ def _population(world: World) -> FloatArray:
     return np.asarray(found, "float32")
 
 
-def _points(grid: GeoBox, found: list[tuple[float, float, float]]) -> FloatArray:
+def points(grid: GeoBox, found: list[tuple[float, float, float]]) -> FloatArray:
     """Return sums of (easting, northing, amount) in each pixel."""
     total = np.zeros(grid.shape.yx, "float32")
     for x, y, amount in found:

@@ -104,7 +104,7 @@ class Survey:
     def _observe(self, view: Swath, hour: Hour, folder: Path, form: Form) -> None:
         if noise.stream(self.world.seed, "lost granule", view.orbit).random() < _LOST:
             return
-        below, seed, part = self._footprints(view, hour), self.world.seed, view
+        below, seed, part = footprints(self.world, self.weather, view, hour), self.world.seed, view
         if form == "orbit":
             view, below = _whole(view, below, seed)
         height = self.weather.mixing_height(view.start)
@@ -114,44 +114,52 @@ class Survey:
         shown = None if form == "orbit" else part
         self.granules.append(records.granule_item(view.orbit, href, shown))
 
-    def _footprints(self, view: Swath, hour: Hour) -> Footprints:
-        """Return the truth in each pixel of a view."""
-        world, preset = self.world, self.world.preset
-        to_grid = pyproj.Transformer.from_crs("EPSG:4326", str(world.grid.crs), always_xy=True)
-        corners = np.stack(to_grid.transform(view.corners[..., 0], view.corners[..., 1]), axis=-1)
-        grid = _covering(corners, world.grid.crs)
-        zenith, azimuth = sun.position(view.start, *world.lonlat)
-        day = view.start.date()
-        sky = clouds.draw(
-            grid,
-            world.seed,
-            view.start,
-            cover=self.weather.cloud_cover(day),
-            regime=self.weather.regime(day),
-            sun=(zenith, azimuth),
-            drift=sentinel2.drift(self.weather, day),
-        )
-        fraction = sky.effective_fraction(math.cos(math.radians(zenith)))
-        ground = terrain.terrain(grid, world.seed, preset)
 
-        def mean(values: NDArray[np.generic]) -> FloatArray:
-            return air.area_mean(values.astype("float32"), grid, corners)
+def footprints(world: World, weather: Weather, view: Swath, hour: Hour) -> Footprints:
+    """Return the truth in each pixel of a view.
 
-        land, cloudy = mean(~ground.sea) > 0.5, mean(fraction)
-        snow = land & (preset.snow > 0.5)
-        # The height of clouds counts where they are.
-        height = mean(sky.height_m * fraction) / np.maximum(cloudy, np.float32(1e-6))
-        albedo = np.where(snow, _SNOW_ALBEDO, np.where(land, _ALBEDO, _SEA_ALBEDO))
-        return Footprints(
-            column=air.area_mean(hour.column, world.air_grid, corners),
-            cloud_fraction=np.clip(cloudy, 0, 1),
-            cloud_height_m=height.astype("float32"),
-            elevation_m=mean(ground.elevation),
-            land=land,
-            snow=snow,
-            albedo=albedo.astype("float32"),
-            wind=self.weather.wind(view.start),
-        )
+    Args:
+        world: the world.
+        weather: its weather.
+        view: what the satellite sees, within the world and its margin of air.
+        hour: the air at that time.
+    """
+    preset = world.preset
+    to_grid = pyproj.Transformer.from_crs("EPSG:4326", str(world.grid.crs), always_xy=True)
+    corners = np.stack(to_grid.transform(view.corners[..., 0], view.corners[..., 1]), axis=-1)
+    grid = _covering(corners, world.grid.crs)
+    zenith, azimuth = sun.position(view.start, *world.lonlat)
+    day = view.start.date()
+    sky = clouds.draw(
+        grid,
+        world.seed,
+        view.start,
+        cover=weather.cloud_cover(day),
+        regime=weather.regime(day),
+        sun=(zenith, azimuth),
+        drift=sentinel2.drift(weather, day),
+    )
+    fraction = sky.effective_fraction(math.cos(math.radians(zenith)))
+    ground = terrain.terrain(grid, world.seed, preset)
+
+    def mean(values: NDArray[np.generic]) -> FloatArray:
+        return air.area_mean(values.astype("float32"), grid, corners)
+
+    land, cloudy = mean(~ground.sea) > 0.5, mean(fraction)
+    snow = land & (preset.snow > 0.5)
+    # The height of clouds counts where they are.
+    height = mean(sky.height_m * fraction) / np.maximum(cloudy, np.float32(1e-6))
+    albedo = np.where(snow, _SNOW_ALBEDO, np.where(land, _ALBEDO, _SEA_ALBEDO))
+    return Footprints(
+        column=air.area_mean(hour.column, world.air_grid, corners),
+        cloud_fraction=np.clip(cloudy, 0, 1),
+        cloud_height_m=height.astype("float32"),
+        elevation_m=mean(ground.elevation),
+        land=land,
+        snow=snow,
+        albedo=albedo.astype("float32"),
+        wind=weather.wind(view.start),
+    )
 
 
 def _covering(corners: NDArray[np.float64], crs: CRS | None) -> GeoBox:

@@ -34,7 +34,7 @@ class Truth:
         """Make an empty store at a path that does not exist."""
         zarr.create_group(path, zarr_format=3)
         self._path = path
-        self._inner, self._air = _inner(world)
+        self._inner, self._air = inner(world)
         self._scenes = _coarser(world.grid)
         self._waiting: dict[str, list[tuple[datetime, FloatArray]]] = {"columns": [], "air": []}
 
@@ -78,7 +78,7 @@ def _times(moments: Iterable[datetime]) -> NDArray[np.datetime64]:
     return np.array([when.replace(tzinfo=None) for when in moments], "datetime64[s]")
 
 
-def _inner(world: World) -> tuple[tuple[slice, slice], GeoBox]:
+def inner(world: World) -> tuple[tuple[slice, slice], GeoBox]:
     """Return the part of the air grid that covers the domain."""
     air, box = world.air_grid, world.grid.extent.boundingbox
     left, top = (~air.affine) * (box.left, box.top)

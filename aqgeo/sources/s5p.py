@@ -23,6 +23,7 @@ LEAST = -0.001
 """Columns below, mol m-2, are no noise but failures (sources handbook, section 4)."""
 MOLECULES_CM2 = 6.02214e19
 """Of 1 mol m-2: the product's attribute multiplication_factor_to_convert_to_molecules_percm2."""
+_WIND = ("eastward_wind", "northward_wind")
 _BOUNDS = ("longitude_bounds", "latitude_bounds")
 _UNIT = re.compile(
     r"(?:(?:1(?:\.0*)?\s*[x*]?\s*)?(?:e\+?|10\s*(?:\^|\*\*)\s*)(?P<power>\d{1,2})\s*)?"
@@ -59,6 +60,9 @@ class Granule:
     unit."""
     units: dict[str, str] = field(default_factory=dict)
     """Unit of each further variable."""
+    wind: tuple[float, float] | None = None
+    """Mean over the usable pixels of the wind at 10 m that the file was made with, eastward and
+    northward, m s-1; None if it has none."""
 
 
 def read(
@@ -111,6 +115,7 @@ def read(
             skipped={**skipped, "corners": int((~whole).sum())},
             fields={name: _field(file, name, rows, good) for name in fields},
             units={name: _unit(file, name) for name in fields},
+            wind=_wind(file, rows, good),
         )
 
 
@@ -214,6 +219,14 @@ def _along_m(file: PixelFile) -> float | None:
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", day):
         return None
     return _SHORT_M if day >= _SHORT_SINCE else _LONG_M
+
+
+def _wind(file: PixelFile, rows: slice, good: np.ndarray) -> tuple[float, float] | None:
+    if not all(file.has(name) for name in _WIND):
+        return None
+    both = np.stack([file.pick(name, rows, good) for name in _WIND])
+    known = both[:, np.isfinite(both).all(axis=0)]
+    return (float(known[0].mean()), float(known[1].mean())) if known.size else None
 
 
 def _field(file: PixelFile, name: str, rows: slice, good: np.ndarray) -> np.ndarray:

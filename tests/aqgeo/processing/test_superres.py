@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aqgeo.models import conserve
 from aqgeo.processing import superres
 
 FACTORS = st.sampled_from([1, 2, 3, 4, 5])
@@ -82,11 +83,11 @@ def test_a_cell_is_felt_no_farther_than_the_reach(
         changed[row, col] = other
         one, two = superres.refine(coarse, factor), superres.refine(changed, factor)
         cells = np.argwhere(~np.isclose(one, two, rtol=1e-12, atol=0, equal_nan=True)) // factor
-        assert np.abs(cells - (row, col)).max() <= superres.REACH
+        assert np.abs(cells - (row, col)).max() <= conserve.REACH
 
 
 def test_a_window_with_a_rim_of_the_reach_gives_the_same_pixels() -> None:
-    coarse, rim = field(5, 24, 24), superres.REACH
+    coarse, rim = field(5, 24, 24), conserve.REACH
     whole = superres.refine(coarse, 4)
     part = superres.refine(coarse[8 - rim : 16 + rim, 8 - rim : 16 + rim], 4)
     np.testing.assert_allclose(
