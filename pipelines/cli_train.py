@@ -74,6 +74,7 @@ def columns(
     data: Annotated[list[Path], typer.Option("--data", help="Folder of scenes; repeat it.")],
     recipe: Name = "columns",
     out: Out = Path("runs/columns"),
+    start: Annotated[Path | None, typer.Option(help="Weights to begin with.")] = None,
     epochs: Epochs = None,
     devices: Devices = 1,
     precision: Precision = "32-true",
@@ -85,7 +86,7 @@ def columns(
     from pipelines import train_columns
 
     run = _run(epochs, devices, precision, seed)
-    path = train_columns.train_columns(out, _recipe(recipe), data=data, run=run)
+    path = train_columns.train_columns(out, _recipe(recipe), data=data, start=start, run=run)
     tell([path], json_file, {"scores": stage.scores(path)})
 
 

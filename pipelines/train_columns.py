@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from aqgeo.catalog import Recipe
 from aqgeo.datasets import column_scenes, disk
 from aqgeo.datasets.column_scenes import Scenes
-from aqgeo.errors import SourceError
+from aqgeo.errors import ModelError, SourceError
 from pipelines.train import SCORES, WEIGHTS, check_task, checked
 from pipelines.workspace import lock
 
@@ -19,7 +19,12 @@ _PLACES = {True: "simulated by this project", False: "contains modified Copernic
 
 
 def train_columns(
-    folder: Path, recipe: Recipe, *, data: Sequence[Path], run: dict[str, Any] | None = None
+    folder: Path,
+    recipe: Recipe,
+    *,
+    data: Sequence[Path],
+    start: Path | None = None,
+    run: dict[str, Any] | None = None,
 ) -> Path:
     """Train a network that makes columns finer, and return its weights; a stopped run goes on.
 
@@ -30,11 +35,13 @@ def train_columns(
         folder: of the run: config.json, metrics.json, curves.png, weights.safetensors, scores.json.
         recipe: what is trained, and how.
         data: folders of column scenes.
+        start: weights of the same recipe to begin with.
         run: settings of the run that differ from the recipe's.
 
     Raises:
         SourceError: a split has no scenes of the recipe's factor, or a covariate is missing.
         CatalogError: the recipe breaks its rules.
+        ModelError: the weights to begin with are of another network.
     """
     import torch
 
@@ -57,6 +64,8 @@ def train_columns(
     )
     torch.manual_seed(how.seed)
     network = checkpoint.MODELS["column-srcnn"](told)
+    if start is not None:
+        _begin(network, start)
     with lock(folder.absolute()):
         batches = columns.loaders(
             parts["train"], parts["validation"], network, patches, seed=how.seed
@@ -75,7 +84,12 @@ def train_columns(
             "data": tuple(f"{one.resolve().name}: {_PLACES[_is_simulated(one)]}" for one in data),
             "split": ", ".join(f"{number} {name}" for name, number in count.items()),
             "scores": {"validation": best, "temperature": scale},
-            "training": {"recipe": recipe.name, "patches": asdict(patches), "run": asdict(how)},
+            "training": {
+                "recipe": recipe.name,
+                "patches": asdict(patches),
+                "run": asdict(how),
+                "start": None if start is None else checkpoint.read_card(start).training,
+            },
         }
         # Judged as maps are made: from a file, through the engine.
         checkpoint.write(folder / WEIGHTS, network, checkpoint.Card(**about))
@@ -84,6 +98,17 @@ def train_columns(
         checkpoint.write(folder / WEIGHTS, network, checkpoint.Card(**about))
         disk.save(folder / SCORES, disk.as_json(about["scores"]))
     return folder / WEIGHTS
+
+
+def _begin(network: Any, start: Path) -> None:
+    """Copy other weights of the same network; sigma is calibrated anew."""
+    from aqgeo.models import checkpoint
+
+    other, _ = checkpoint.read(start, task="columns")
+    if other.told != network.told:
+        raise ModelError(f"{start} is of another network: choose weights of the same recipe")
+    network.load_state_dict(other.state_dict())
+    network.temperature.fill_(1.0)
 
 
 def _parts(data: Sequence[Path], factor: int) -> dict[str, list[Scenes]]:
