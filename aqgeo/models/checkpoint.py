@@ -14,12 +14,13 @@ from safetensors.torch import save
 from torch import nn
 
 from aqgeo.errors import ModelError
-from aqgeo.models import cover, srcnn, unet
+from aqgeo.models import cover, srcnn, srresnet, unet
 
 MODELS: dict[str, type[Any]] = {
     "cloud-unet": unet.CloudUNet,
     "cover-net": cover.CoverNet,
     "srcnn": srcnn.SRCNN,
+    "srresnet": srresnet.SRResNet,
 }
 """Network by name of its architecture; each names its `arguments`, a checked record."""
 _KEY = "aqgeo"
