@@ -78,10 +78,8 @@ class SRCNN(nn.Module):
         level = x.new_full((1,), _GREY)
         for layer in self.layers[:-1]:
             x, level = _above_grey(x, layer, level)
-        # What leaves in bf16 is rounded to 8 bit once more than it need be.
-        with torch.autocast(x.device.type, enabled=False):
-            last = self.layers[-1]
-            return _by_squares(x.float(), last.weight, _flat(last, level))
+        last = self.layers[-1]
+        return _by_squares(x, last.weight).float() + _flat(last, level)
 
     def only(self, bands: Sequence[str]) -> nn.Module:
         """Return the network itself: there is one plane."""
@@ -113,12 +111,15 @@ def _above_grey(x: Tensor, layer: Any, level: Tensor) -> tuple[Tensor, Tensor]:
     of bf16 are finest about zero: bright pixels would lose half a step of 8 bit at every layer.
     """
     flat = _flat(layer, level)
-    # In training from black, whose rectifier is faster: any level gives the same sums.
-    above = torch.zeros_like(flat) if torch.is_grad_enabled() else flat.relu()
+    above = flat.detach().relu()
+    learning = torch.is_grad_enabled()
+    if learning and not torch.is_autocast_enabled(x.device.type):
+        # From black the rectifier is faster to learn through, and any level gives the same sums.
+        above = torch.zeros_like(above)
+        return torch.relu_(nn.functional.conv2d(x, layer.weight, flat)), above
     x = nn.functional.conv2d(x, layer.weight, flat - above)
-    if torch.is_grad_enabled():
-        return torch.relu_(x), above
-    return x.clamp_(min=-above[:, None, None].to(x.dtype)), above
+    floor = -above[:, None, None].to(x.dtype)
+    return (x.clamp(min=floor) if learning else x.clamp_(min=floor)), above
 
 
 def _flat(layer: Any, level: Tensor) -> Tensor:
@@ -128,7 +129,7 @@ def _flat(layer: Any, level: Tensor) -> Tensor:
         return found
 
 
-def _by_squares(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _by_squares(x: Tensor, weight: Tensor) -> Tensor:
     """Return what a convolution to one channel gives: (b, 1, h, w).
 
     Libraries leave most of a vector idle when they compute one channel. A square of pixels is
@@ -144,8 +145,9 @@ def _by_squares(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
             for left in range(_SQUARE)
         ]
     ).contiguous(memory_format=torch.channels_last)
-    x = nn.functional.pad(x, (0, -cols % _SQUARE, 0, -rows % _SQUARE))
-    found = nn.functional.conv2d(x, wide, bias.expand(_SQUARE**2), stride=_SQUARE)
+    lack = (0, -cols % _SQUARE, 0, -rows % _SQUARE)
+    x = nn.functional.pad(x, lack) if any(lack) else x
+    found = nn.functional.conv2d(x, wide, stride=_SQUARE)
     return nn.functional.pixel_shuffle(found, _SQUARE)[..., :rows, :cols]
 
 
@@ -154,10 +156,12 @@ def _around(x: Tensor, wanted: Rows, margin: int) -> Tensor:
 
     Zeros would draw a dark frame.
     """
-    spans, lack = [], []
+    spans, lacks = [], []
     for part, length in zip(wanted, x.shape[2:], strict=True):
         start, stop = part.start - margin, part.stop + margin
         spans.append(slice(max(start, 0), min(stop, length)))
-        lack.append((max(-start, 0), max(stop - length, 0)))
-    rows, cols = lack
-    return nn.functional.pad(x[..., spans[0], spans[1]], (*cols, *rows), mode="replicate")
+        lacks.append((max(-start, 0), max(stop - length, 0)))
+    rows, cols = lacks
+    inner = x[..., spans[0], spans[1]]
+    lack = (*cols, *rows)
+    return nn.functional.pad(inner, lack, mode="replicate") if any(lack) else inner

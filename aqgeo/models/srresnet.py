@@ -12,6 +12,9 @@ Rows = tuple[slice, slice]
 # Sides of the first and the last convolution, Ledig et al. 2017.
 _SIDE = 9
 _STEP = 2
+# Details are so small beside features: the last layer's many weights would throw the image about in
+# the first steps of training otherwise.
+_SMALL = 1 / 32
 # Pixels that bicubic interpolation reaches.
 _BICUBIC = 2
 
@@ -82,8 +85,8 @@ class SRResNet(nn.Module):
             wanted: rows and columns of the input.
         """
         first = self.head(x)
-        found: Tensor = self.last(self.rise(self.join(self.body(first)) + first))
-        found = found + _larger(x, self.scale)
+        details = self.last(self.rise(self.join(self.body(first)) + first))
+        found: Tensor = _larger(x, self.scale) + _SMALL * details
         if wanted is None:
             return found
         rows, cols = (slice(self.scale * w.start, self.scale * w.stop) for w in wanted)

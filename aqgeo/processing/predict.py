@@ -146,12 +146,15 @@ def run(values: np.ndarray, within: tuple[slice, slice], job: Job) -> np.ndarray
     Raises:
         ModelError: the device is not there, or one date does not fit into its memory.
     """
-    inner = _finer(np.isfinite(values[..., *within]).any(axis=1), network_of(job, "cpu").scale)
-    result = np.full((len(values), job.channels, *inner.shape[1:]), job.fill, job.dtype)
+    inner = np.isfinite(values[..., *within]).any(axis=1)
     seen = np.flatnonzero(inner.any(axis=(1, 2)))
-    if seen.size:
-        found = _fitting(values if seen.size == len(values) else values[seen], within, job)
-        result[seen] = np.where(inner[seen][:, None], found, np.asarray(job.fill, job.dtype))
+    if not seen.size:
+        rows, cols = (network_of(job, "cpu").scale * length for length in inner.shape[1:])
+        return np.full((len(values), job.channels, rows, cols), job.fill, job.dtype)
+    found = _fitting(values if seen.size == len(values) else values[seen], within, job)
+    inner = _finer(inner, found.shape[-1] // inner.shape[-1])
+    result = np.full((len(values), *found.shape[1:]), job.fill, job.dtype)
+    result[seen] = np.where(inner[seen][:, None], found, np.asarray(job.fill, job.dtype))
     return result
 
 

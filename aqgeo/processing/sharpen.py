@@ -12,7 +12,7 @@ from aqgeo.processing import predict
 
 TASK = "superres"
 # Pixels along a side of a block, whose 64 channels stay in a core's caches.
-PATCH = 128
+PATCH = 256
 SETTINGS = predict.Settings(patch=PATCH)
 
 

@@ -13,7 +13,7 @@ def network(factor: int = 4, blocks: int = 1, *, trained: bool = True) -> SRResN
     torch.manual_seed(0)
     found = SRResNet(SRResNetArguments(factor, blocks, 4)).eval()
     if trained:
-        torch.nn.init.normal_(found.last.weight, std=0.1)
+        torch.nn.init.normal_(found.last.weight, std=3.0)
     return found
 
 
