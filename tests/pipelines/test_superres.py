@@ -254,10 +254,19 @@ def test_a_network_that_enlarges_meets_without_a_seam(threads: int, tmp_path: Pa
 
 
 @pytest.mark.skipif(not SET5.is_dir(), reason=f"no real data: {SET5} is absent")
-def test_bicubic_interpolation_scores_on_set5_as_published(weights: Path, tmp_path: Path) -> None:
-    (table,) = evaluate_superres.evaluate_superres(tmp_path, sets=[SET5], weights=[weights])
-    assert table.rows[0].values["PSNR"] == pytest.approx(30.39, abs=0.02)
-    assert table.rows[0].values["SSIM"] == pytest.approx(0.8682, abs=0.001)
+def test_bicubic_interpolation_scores_on_set5_as_published_and_ours_higher(tmp_path: Path) -> None:
+    ours = finer.choose(FACTOR, None)
+    (table,) = evaluate_superres.evaluate_superres(tmp_path, sets=[SET5], weights=[ours])
+    bicubic, mean = (row.values for row in table.rows[:2])
+    assert bicubic["PSNR"] == pytest.approx(30.39, abs=0.02)
+    assert bicubic["SSIM"] == pytest.approx(0.8682, abs=0.001)
+    assert mean["PSNR"] > bicubic["PSNR"] + 1 and mean["GMSD"] < bicubic["GMSD"]
+
+
+def test_shipped_weights_have_cards_and_each_factor_a_default() -> None:
+    assert all(path.with_suffix(".md").is_file() for path in finer.shipped())
+    for factor in finer.DEFAULTS:
+        assert sharpen.steps_of(finer.choose(factor, None)).factor == factor
 
 
 def test_a_result_that_would_be_huge_is_refused(
