@@ -133,16 +133,21 @@ def evaluate_cover(
 def superres(
     sets: Annotated[list[Path], typer.Option("--set", help="Folder of pictures; repeat it.")],
     weights: Annotated[
-        list[Path], typer.Option(help="Weights for superres, of any factor; repeat it.")
-    ],
+        list[Path] | None,
+        typer.Option(
+            help="Weights for superres, of any factor; repeat it; those that come with aqgeo if "
+            "left out."
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of results.")] = Path("work/evaluate-superres"),
     json_file: Json = None,
 ) -> None:
-    """Compare networks with bicubic interpolation on pictures: PSNR, MSE, SSIM of luminance."""
+    """Compare networks with bicubic interpolation on pictures: PSNR, MSE, SSIM, GMSD, detail."""
     from aqgeo.products import scorecard
     from pipelines import evaluate_superres as stage
+    from pipelines import finer
 
-    tables = stage.evaluate_superres(out, sets=sets, weights=weights)
+    tables = stage.evaluate_superres(out, sets=sets, weights=weights or finer.shipped())
     sys.stderr.write("\n".join("\n".join((*scorecard.lines(one), "")) for one in tables))
     tell([out / stage.PAGE], json_file, {"tables": [asdict(one) for one in tables]})
 

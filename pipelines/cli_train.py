@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs; the recipe's if left out.")]
 Devices = Annotated[int, typer.Option(min=1, help="Graphics cards, or CPU processes.")]
-Precision = Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")]
+Precision = Annotated[
+    str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed; the recipe's if left out.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of weights and patches.")]
 Name = Annotated[str, typer.Option("--recipe", help="Recipe of catalogs/recipes.")]
 Out = Annotated[Path, typer.Option(help="Folder of the run.")]
@@ -29,7 +31,7 @@ def clouds(
     start: Annotated[Path | None, typer.Option(help="Weights to begin with.")] = None,
     epochs: Epochs = None,
     devices: Devices = 1,
-    precision: Precision = "32-true",
+    precision: Precision = None,
     seed: Seed = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read images.")] = 1,
     json_file: Json = None,
@@ -54,9 +56,13 @@ def superres(
     data: Annotated[list[Path], typer.Option("--data", help="Folder of pictures; repeat it.")],
     recipe: Name = "srcnn-915-x3",
     out: Out = Path("runs/superres"),
+    start: Annotated[Path | None, typer.Option(help="Weights to begin with.")] = None,
+    vgg: Annotated[
+        Path | None, typer.Option(help="VGG19 with torchvision's names, for srgan; else edges.")
+    ] = None,
     epochs: Epochs = None,
     devices: Devices = 1,
-    precision: Precision = "32-true",
+    precision: Precision = None,
     seed: Seed = 0,
     json_file: Json = None,
 ) -> None:
@@ -65,7 +71,9 @@ def superres(
     from pipelines import train_superres
 
     run = _run(epochs, devices, precision, seed)
-    path = train_superres.train_superres(out, _recipe(recipe), data=data, run=run)
+    path = train_superres.train_superres(
+        out, _recipe(recipe), data=data, start=start, vgg=vgg, run=run
+    )
     tell([path], json_file, {"scores": stage.scores(path)})
 
 
@@ -97,7 +105,8 @@ def _recipe(name: str) -> "Recipe":
     return catalog.pick(catalog.recipes(CHECKOUT / "catalogs"), name, "recipe")
 
 
-def _run(epochs: int | None, devices: int, precision: str, seed: int) -> dict[str, Any]:
+def _run(epochs: int | None, devices: int, precision: str | None, seed: int) -> dict[str, Any]:
     """Return what a run does otherwise than its recipe says."""
-    told = {} if epochs is None else {"epochs": epochs}
-    return {**told, "devices": devices, "precision": precision, "seed": seed}
+    told = {"epochs": epochs, "precision": precision}
+    told = {name: value for name, value in told.items() if value is not None}
+    return {**told, "devices": devices, "seed": seed}

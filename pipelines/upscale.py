@@ -15,6 +15,8 @@ from scipy import ndimage
 from aqgeo.datasets import disk, pictures
 from aqgeo.errors import SourceError
 from aqgeo.processing import sharpen
+from aqgeo.processing.sharpen import Steps
+from pipelines import finer
 
 # Pixels of a result, so that it and its planes fit into 4 GiB.
 _LARGEST = 2**26
@@ -36,14 +38,15 @@ def upscale(images: Sequence[Path], out: Path, weights: Path) -> list[Path]:
         SourceError: an image cannot be read, or its result would be too large.
         ModelError: the weights are for something else, or cannot be used.
     """
-    factor = sharpen.factor_of(weights)
+    steps = sharpen.steps_of(weights)
+    factor = steps.factor
     out.mkdir(parents=True, exist_ok=True)
     written = []
     for path in images:
         if _is_raster(path):
-            written.append(_raster(path, out / f"{path.stem}_x{factor}.tif", weights, factor))
+            written.append(_raster(path, out / f"{path.stem}_x{factor}.tif", weights, steps))
         else:
-            written.append(_picture(path, out / f"{path.stem}_x{factor}.png", weights, factor))
+            written.append(_picture(path, out / f"{path.stem}_x{factor}.png", weights, steps))
     return written
 
 
@@ -58,11 +61,12 @@ def _is_raster(path: Path) -> bool:
         raise SourceError(f"{path} cannot be read: {' '.join(str(err).split())}") from err
 
 
-def _picture(path: Path, target: Path, weights: Path, factor: int) -> Path:
+def _picture(path: Path, target: Path, weights: Path, steps: Steps) -> Path:
     rgb = pictures.read(path)
-    shape = _shape(path, rgb.shape[:2], factor)
-    planes = pictures.resize(pictures.to_ycbcr(rgb), shape)
-    luminance = np.clip(planes[..., 0] / 255, 0, 1).astype("float32")
+    shape = _shape(path, rgb.shape[:2], steps.factor)
+    small = pictures.to_ycbcr(rgb)
+    luminance = finer.given(small[..., 0] / 255, steps)
+    planes = pictures.resize(small, shape)
     planes[..., 0] = 255 * sharpen.sharpen(luminance, weights)
     file = io.BytesIO()
     Image.fromarray(pictures.to_rgb(planes)).save(file, "PNG")
@@ -70,11 +74,13 @@ def _picture(path: Path, target: Path, weights: Path, factor: int) -> Path:
     return target
 
 
-def _raster(path: Path, target: Path, weights: Path, factor: int) -> Path:
+def _raster(path: Path, target: Path, weights: Path, steps: Steps) -> Path:
     aside = target.with_name(f".{target.name}.part")
     with rasterio.open(path) as src:
-        shape = _shape(path, src.shape, factor)
-        transform = src.transform * Affine.scale(1 / factor)
+        shape = _shape(path, src.shape, steps.factor)
+        if not src.dataset_mask().any():
+            raise SourceError(f"{path} holds no data in any band: there is nothing to make finer")
+        transform = src.transform * Affine.scale(1 / steps.factor)
         size = {"width": shape[1], "height": shape[0], "count": src.count}
         kind = {"dtype": "float32", "nodata": float("nan"), "compress": "deflate", "tiled": True}
         with rasterio.open(
@@ -83,14 +89,14 @@ def _raster(path: Path, target: Path, weights: Path, factor: int) -> Path:
             file.descriptions = src.descriptions
             for band in range(1, src.count + 1):
                 values = src.read(band, masked=True).astype("float64").filled(np.nan)
-                file.write(_band(values, shape, weights, factor), band)
+                file.write(_band(values, shape, weights, steps), band)
     with aside.open("rb") as done:
         os.fsync(done.fileno())
     aside.replace(target)
     return target
 
 
-def _band(values: np.ndarray, shape: tuple[int, int], weights: Path, factor: int) -> np.ndarray:
+def _band(values: np.ndarray, shape: tuple[int, int], weights: Path, steps: Steps) -> np.ndarray:
     """Return one band finer; the network sees it stretched from 0 to 1."""
     known = np.isfinite(values)
     if not known.any():
@@ -99,8 +105,8 @@ def _band(values: np.ndarray, shape: tuple[int, int], weights: Path, factor: int
     spread = high - low or 1.0
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     even = (values[tuple(nearest)] - low) / spread
-    found = sharpen.sharpen(pictures.resize(even, shape).astype("float32"), weights)
-    lost = np.kron(~known, np.ones((factor, factor), bool))
+    found = sharpen.sharpen(finer.given(even, steps), weights)
+    lost = np.kron(~known, np.ones((steps.factor, steps.factor), bool))
     return np.where(lost, np.float32("nan"), found * np.float32(spread) + np.float32(low))
 
 

@@ -21,7 +21,7 @@ SHARED = {
     # All but what fetches.
     "datasets": {p.stem for p in (ROOT / "aqgeo/datasets").glob("*.py")} - {"cloudsen12_fetch"},
     # What checkpoints hold, and what makes them ready for use.
-    "models": {"checkpoint", "column_srcnn", "cover", "ready", "srcnn", "unet"},
+    "models": {"checkpoint", "column_srcnn", "cover", "ready", "srcnn", "srresnet", "unet"},
     "training": {"augment", "classification", "losses"},
     "processing": {"clouds", "clouds_unet", "contenders", "predict", "s2cloudless_mask"},
     "products": {"stac_items"},

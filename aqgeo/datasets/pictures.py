@@ -103,4 +103,10 @@ def modcrop(values: np.ndarray, factor: int) -> np.ndarray:
 def degrade(values: np.ndarray, factor: int) -> np.ndarray:
     """Return an image made smaller and larger again; its size is a multiple of the factor."""
     rows, cols = values.shape[:2]
-    return resize(resize(values, (rows // factor, cols // factor)), (rows, cols))
+    return resize(shrink(values, factor), (rows, cols))
+
+
+def shrink(values: np.ndarray, factor: int) -> np.ndarray:
+    """Return an image with fewer pixels; its size is a multiple of the factor."""
+    rows, cols = values.shape[:2]
+    return resize(values, (rows // factor, cols // factor))

@@ -14,13 +14,14 @@ from safetensors.torch import save
 from torch import nn
 
 from aqgeo.errors import ModelError
-from aqgeo.models import column_srcnn, cover, srcnn, unet
+from aqgeo.models import column_srcnn, cover, srcnn, srresnet, unet
 
 MODELS: dict[str, type[Any]] = {
     "cloud-unet": unet.CloudUNet,
     "cover-net": cover.CoverNet,
     "srcnn": srcnn.SRCNN,
     "column-srcnn": column_srcnn.ColumnSRCNN,
+    "srresnet": srresnet.SRResNet,
 }
 """Network by name of its architecture; each names its `arguments`, a checked record."""
 _KEY = "aqgeo"

@@ -46,7 +46,8 @@ class Job:
     weights: Path
     """A checkpoint; on a cluster, all workers must see it. Its network has `bands`, `stride`,
     `margin` (pixels from a cut within which results depend on it) and `only`, and is called with
-    an input and the window of it that is wanted."""
+    an input and the window of it that is wanted. With a `scale`, its result has so many times more
+    rows and columns than its input."""
     bands: tuple[str, ...]
     """Names of the input's bands in order, a part of the network's."""
     finish: Finish
@@ -95,7 +96,8 @@ def predict(values: da.Array, job: Job) -> da.Array:
         job: what is computed.
 
     Returns:
-        (time, channel, y, x) in blocks of `settings.batch` dates and `settings.patch` pixels.
+        (time, channel, y, x) in blocks of `settings.batch` dates and `settings.patch` pixels, times
+        the network's scale.
 
     Raises:
         ModelError: the weights cannot be used.
@@ -139,17 +141,20 @@ def run(values: np.ndarray, within: tuple[slice, slice], job: Job) -> np.ndarray
         job: what is computed.
 
     Returns:
-        (time, channel, y, x) of the block.
+        (time, channel, y, x) of the block, times the network's scale.
 
     Raises:
         ModelError: the device is not there, or one date does not fit into its memory.
     """
     inner = np.isfinite(values[..., *within]).any(axis=1)
-    result = np.full((len(values), job.channels, *inner.shape[1:]), job.fill, job.dtype)
     seen = np.flatnonzero(inner.any(axis=(1, 2)))
-    if seen.size:
-        found = _fitting(values if seen.size == len(values) else values[seen], within, job)
-        result[seen] = np.where(inner[seen][:, None], found, np.asarray(job.fill, job.dtype))
+    if not seen.size:
+        rows, cols = (network_of(job, "cpu").scale * length for length in inner.shape[1:])
+        return np.full((len(values), job.channels, rows, cols), job.fill, job.dtype)
+    found = _fitting(values if seen.size == len(values) else values[seen], within, job)
+    inner = _finer(inner, found.shape[-1] // inner.shape[-1])
+    result = np.full((len(values), *found.shape[1:]), job.fill, job.dtype)
+    result[seen] = np.where(inner[seen][:, None], found, np.asarray(job.fill, job.dtype))
     return result
 
 
@@ -196,6 +201,7 @@ def _load(weights: Path, state: tuple[int, ...], bands: tuple[str, ...], device:
         )
     network: Any = ready.ready(whole, bands)
     network.stride, network.margin = whole.stride, whole.margin
+    network.scale = getattr(whole, "scale", 1)
     network.requires_grad_(requires_grad=False)
     if device == "cpu":
         ready.suit_one_thread(network)
@@ -227,6 +233,11 @@ def _spans(length: int, patch: int, margin: int) -> list[tuple[slice, slice]]:
     ]
 
 
+def _finer(known: np.ndarray, scale: int) -> np.ndarray:
+    """Return (n, scale h, scale w) of (n, h, w), each pixel repeated."""
+    return known if scale == 1 else known.repeat(scale, axis=1).repeat(scale, axis=2)
+
+
 def _aligned(length: int, stride: int) -> int:
     return -(-length // stride) * stride
 
@@ -234,7 +245,8 @@ def _aligned(length: int, stride: int) -> int:
 def _lazy(values: da.Array, block: Block, job: Job) -> da.Array:
     """Return a block of the result for all dates."""
     wide = values[..., *block.outer].rechunk({0: job.settings.batch, 1: -1, 2: -1, 3: -1})
-    height, width = (part.stop - part.start for part in block.inner)
+    scale = network_of(job, "cpu").scale
+    height, width = (scale * (part.stop - part.start) for part in block.inner)
     return wide.map_blocks(
         run,
         block.within,

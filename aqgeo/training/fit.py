@@ -109,7 +109,8 @@ def fit(
         max_epochs=settings.epochs,
         callbacks=callbacks,
         logger=False,
-        gradient_clip_val=1.0,
+        # Modules of several optimisers clip their own.
+        gradient_clip_val=1.0 if module.automatic_optimization else None,
         num_sanity_val_steps=0,
         enable_model_summary=False,
         default_root_dir=folder,

@@ -11,8 +11,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from aqgeo.datasets import pictures
+from aqgeo.errors import SourceError
 
 WATCH = "psnr"
+# Pixels of the coarse picture along its shorter side, so that some lie off the edges.
+_LEAST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,10 @@ class Settings:
     """Sizes to which pictures are brought before they are degraded."""
     learning_rate: float = 1e-3
     """Largest learning rate of Adam."""
+    perceptual: float = 0.0
+    """Weight of features in the loss, beside a weight of 1 for pixels."""
+    adversarial: float = 0.0
+    """Weight of a critic in the loss; 0 trains without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +43,61 @@ class Pair:
     """A picture, and what the network is given of it."""
 
     given: np.ndarray
-    """(y, x) float32 luminance, 0 to 1: degraded."""
+    """(y, x) float32 luminance, 0 to 1: degraded, `scale` times fewer rows and columns."""
     fine: np.ndarray
     """(y, x) float32 luminance, 0 to 1."""
 
 
-def pair(luminance: np.ndarray, factor: int) -> Pair:
-    """Return a picture (y, x), 0 to 255, with itself degraded."""
+def pair(luminance: np.ndarray, factor: int, scale: int = 1) -> Pair:
+    """Return a picture with what a network is given of it.
+
+    Args:
+        luminance: (y, x), 0 to 255.
+        factor: how many times coarser it is made.
+        scale: how many times the network itself enlarges: 1, or the factor.
+
+    Raises:
+        SourceError: the picture is too small.
+    """
+    if min(luminance.shape) < _LEAST * factor:
+        raise SourceError(
+            f"a picture of {luminance.shape} pixels cannot be learnt from {factor} times coarser: "
+            f"take it out, {_LEAST * factor} a side are needed"
+        )
     fine = pictures.modcrop(luminance, factor) / 255
-    return Pair(pictures.degrade(fine, factor).astype("float32"), fine.astype("float32"))
+    make = pictures.degrade if scale == 1 else pictures.shrink
+    return Pair(make(fine, factor).astype("float32"), fine.astype("float32"))
 
 
 class Patches(Dataset[tuple[Tensor, Tensor]]):
     """Random patches, turned and mirrored: item n of epoch e is the same whoever reads it."""
 
     def __init__(
-        self, luminances: Sequence[np.ndarray], factor: int, settings: Settings, seed: int
+        self,
+        luminances: Sequence[np.ndarray],
+        factor: int,
+        settings: Settings,
+        *,
+        seed: int,
+        scale: int = 1,
     ):
-        """Degrade each picture in each of its sizes."""
-        self.settings, self.seed, self.epoch = settings, seed, 0
+        """Degrade each picture in each of its sizes.
+
+        Raises:
+            SourceError: none is large enough.
+        """
+        self.settings, self.seed, self.scale, self.epoch = settings, seed, scale, 0
         self.pairs = [
-            pair(_sized(values, size), factor)
+            pair(_sized(values, size), factor, scale)
             for values in luminances
             for size in settings.sizes
             if min(values.shape) * size >= settings.crop + factor
         ]
+        if not self.pairs:
+            raise SourceError(
+                f"no picture has {settings.crop + factor} pixels a side: give larger ones, or a "
+                "recipe with a smaller crop"
+            )
         area = np.array([one.fine.size for one in self.pairs], "float64")
         self.shares = area / area.sum()
 
@@ -69,15 +106,16 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         return self.settings.steps * self.settings.batch
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        """Return two of (1, crop, crop): what is given, and what is wanted."""
+        """Return (1, crop / scale, crop / scale) that is given, (1, crop, crop) that is wanted."""
         rng = np.random.default_rng([self.seed, self.epoch, number])
         one = self.pairs[int(rng.choice(len(self.pairs), p=self.shares))]
-        size = self.settings.crop
-        top, left = (int(rng.integers(0, n - size + 1)) for n in one.fine.shape)
+        size = self.settings.crop // self.scale
+        top, left = (int(rng.integers(0, n - size + 1)) for n in one.given.shape)
         turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
         cut = []
-        for values in (one.given, one.fine):
-            patch = np.rot90(values[top : top + size, left : left + size], turns)
+        for values, n in ((one.given, 1), (one.fine, self.scale)):
+            rows, cols = (slice(n * start, n * (start + size)) for start in (top, left))
+            patch = np.rot90(values[rows, cols], turns)
             patch = patch[:, ::-1] if mirrored else patch
             cut.append(torch.from_numpy(np.ascontiguousarray(patch)[None]))
         return cut[0], cut[1]
@@ -86,16 +124,16 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
 class Whole(Dataset[tuple[Tensor, Tensor]]):
     """Whole pictures, for validation."""
 
-    def __init__(self, luminances: Sequence[np.ndarray], factor: int):
+    def __init__(self, luminances: Sequence[np.ndarray], factor: int, scale: int = 1):
         """Degrade each picture."""
-        self.pairs = [pair(values, factor) for values in luminances]
+        self.pairs = [pair(values, factor, scale) for values in luminances]
 
     def __len__(self) -> int:
         """Return the number of pictures."""
         return len(self.pairs)
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        """Return two of (1, y, x): what is given, and what is wanted."""
+        """Return (1, y / scale, x / scale) that is given, and (1, y, x) that is wanted."""
         one = self.pairs[number]
         return torch.from_numpy(one.given[None]), torch.from_numpy(one.fine[None])
 
@@ -106,7 +144,8 @@ class SuperResolution(lightning.LightningModule):
     def __init__(self, network: Any, settings: Settings):
         """Take the network to train."""
         super().__init__()
-        self.network = network
+        # What convolutions on CPUs are fastest with.
+        self.network = network.to(memory_format=torch.channels_last)
         self.settings = settings
         self.losses: list[float] = []
 
@@ -118,9 +157,10 @@ class SuperResolution(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         """Return the mean squared error away from the patch's edge."""
         given, fine = batch
-        rim = self.network.margin
-        error = (self.network(given) - fine)[..., rim:-rim, rim:-rim]
-        loss: Tensor = error.square().mean()
+        inner = tuple(slice(self.network.rim, n - self.network.rim) for n in given.shape[2:])
+        rim = self.network.rim * self.network.scale
+        wanted = fine[..., rim : fine.shape[2] - rim, rim : fine.shape[3] - rim]
+        loss = torch.nn.functional.mse_loss(self.network(given, inner), wanted)
         self.losses.append(float(loss.detach()))
         return loss
 
@@ -139,18 +179,11 @@ class SuperResolution(lightning.LightningModule):
             self.losses.clear()
 
     def configure_optimizers(self) -> Any:
-        """Return Adam with one cycle of learning rates; the last layer learns at a tenth of it."""
-        *first, last = self.network.layers
-        rates = [self.settings.learning_rate, self.settings.learning_rate / 10]
-        optimiser = torch.optim.Adam(
-            [
-                {"params": [p for layer in first for p in layer.parameters()]},
-                {"params": list(last.parameters())},
-            ]
-        )
+        """Return Adam with one cycle of learning rates."""
+        optimiser = torch.optim.Adam(self.network.parameters())
         cycle = torch.optim.lr_scheduler.OneCycleLR(
             optimiser,
-            rates,
+            self.settings.learning_rate,
             total_steps=int(self.trainer.estimated_stepping_batches),
             pct_start=0.05,
         )
@@ -160,7 +193,7 @@ class SuperResolution(lightning.LightningModule):
 def loaders(
     train: Sequence[np.ndarray],
     validation: Sequence[np.ndarray],
-    factor: int,
+    network: Any,
     settings: Settings,
     *,
     seed: int = 0,
@@ -170,12 +203,13 @@ def loaders(
     Args:
         train: (y, x) luminance of pictures, 0 to 255.
         validation: the same of other pictures.
-        factor: how many times coarser the network's input is.
+        network: whose `factor` says how many times coarser its input is.
         settings: how pictures become batches.
         seed: of the draw.
     """
-    patches = Patches(train, factor, settings, seed)
-    return DataLoader(patches, settings.batch), DataLoader(Whole(validation, factor), 1)
+    factor, scale = network.factor, network.scale
+    patches = Patches(train, factor, settings, seed=seed, scale=scale)
+    return DataLoader(patches, settings.batch), DataLoader(Whole(validation, factor, scale), 1)
 
 
 def _sized(values: np.ndarray, size: float) -> np.ndarray:
