@@ -54,7 +54,7 @@ def test_no_verb_at_all_is_an_error(aqgeo: Callable[..., Any], tell: Callable[..
 def test_map_prints_the_paths_that_people_open_and_nothing_else(demo: Any) -> None:
     paths = [demo.out / line for line in demo.printed]
     assert all(path.is_file() for path in paths)
-    assert len(paths) == len(set(paths)) == 24
+    assert len(paths) == len(set(paths)) == 25
     others = [path.name for path in paths if path.suffix != ".tif"]
     assert others == ["scorecard.html", "report.html", "catalog.json"]
     found = {path for path in (demo.out / "maps").rglob("*.tif")}

@@ -15,7 +15,7 @@ LAYERS = {
     "cloud_mask": {"cloud_share", "cloud_confidence_mean"}
     | {f"cloud_{what}_{date}" for what in ("class", "confidence") for date in DATES},
     "no2_column": {"no2_column", "no2_column_sigma", "valid_count"},
-    "no2_column_fine": {"no2_column_fine"},
+    "no2_column_fine": {"no2_column_fine", "no2_column_fine_sigma"},
     "no2_surface": {"no2_surface", "no2_surface_sigma", "aqi_class", "filled_share"},
     "surface_reflectance": {"surface_reflectance", "valid_count", "filled_share"},
 }
