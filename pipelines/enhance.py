@@ -15,6 +15,7 @@ from aqgeo.catalog import pick
 from aqgeo.period import Period
 from aqgeo.sources import s5p
 from pipelines import covariates as fine_fields
+from pipelines.acquire import SENTINEL_5P
 from pipelines.cluster import Cluster
 from pipelines.workspace import Workspace, read_provenance
 
@@ -48,7 +49,8 @@ def enhance(
         region: name of a region.
         period: span of the mean.
         method: key of METHODS.
-        covariates: folder of GeoTIFFs named by what they show, such as roads.tif; none if None.
+        covariates: folder of GeoTIFFs named by what they show, such as roads.tif; that beside the
+            archive of the region's own source, if it has one, if None.
         cluster: where the work runs.
 
     Raises:
@@ -61,6 +63,8 @@ def enhance(
     source = work.stage(region, span, "ingest-sentinel-5p-l2-no2")
     told = read_provenance(source)
     target = work.stage(region, span, "enhance")
+    if covariates is None and work.region(region).sources:
+        covariates = fine_fields.beside(work.source(region, span, SENTINEL_5P))
     rasters = fine_fields.find(covariates) if covariates else {}
     weights, checksum = work.weights(MODEL)
     key: dict[str, Any] = {"stage": "enhance", "input": told["key"], "factor": FACTOR}

@@ -157,7 +157,8 @@ def _write_covariates(world: World, folder: Path) -> None:
         **column_chips.sources(world, world.air_grid),
     }
     for name, values in fields.items():
-        geotiff.write(folder / f"{name}.tif", values[part], where, nodata=_NO_DATA)
+        if values[part].any():  # what is nowhere needs no file
+            geotiff.write(folder / f"{name}.tif", values[part], where, nodata=_NO_DATA)
 
 
 def _write_stations(world: World, survey: Survey, period: Period, folder: Path) -> records.Record:

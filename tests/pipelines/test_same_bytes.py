@@ -14,7 +14,7 @@ def test_another_folder_and_one_worker_give_the_same_bytes(
 
     with Cluster(workers=1) as alone:
         other = make(tmp_path, cluster=alone)
-    assert len(digests(small.work.maps)) == 19
+    assert len(digests(small.work.maps)) == 20
     assert digests(other.work.maps) == digests(small.work.maps)
     assert digests(other.archive) == digests(small.archive)
 
