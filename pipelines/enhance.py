@@ -26,6 +26,9 @@ _SOURCES_ALONE = ("point_sources", "fire_power")
 _DEGREE_M = 111_200.0
 MODEL = "columns"
 """Weights of the catalog that the network has."""
+# It learnt from pixels of 1 km within cells of 4 km: plumes and footprints have other sizes on
+# much finer or coarser ones.
+_LEARNT_M = 700.0, 1400.0
 METHODS = {"network": "SRCNN with covariates", "interpolation": "linear"}
 """Name for people by name of the method; both keep the mean of every cell."""
 
@@ -75,7 +78,7 @@ def enhance(
             where = grid.refine(cube.geobox(coarse), FACTOR)
             winds = told.get("winds_m_s", ())
             fields = _known(fine_fields.read(rasters, where), where, winds)
-            why = _refused(method, weights, checksum, set(fields))
+            why = _refused(method, weights, checksum, where, set(fields))
             made = _interpolated(coarse) if why else _estimated(coarse, fields, weights)
             ds = _cube(made, span, where)
             cube.write(
@@ -111,10 +114,8 @@ def _known(
     sources = {name: fields[name] for name in plumes.SOURCES if name in fields}
     if not sources:
         return fields
-    projected = where.crs is not None and where.crs.projected
-    pixel_m = abs(where.affine.a) if projected else abs(where.affine.e) * _DEGREE_M
     layers = da.stack([*sources.values()]).rechunk(-1)
-    how = {"names": list(sources), "winds": list(winds) or [None], "pixel_m": pixel_m}
+    how = {"names": list(sources), "winds": list(winds) or [None], "pixel_m": _pixel_m(where)}
     prior = layers.map_blocks(
         _prior, **how, drop_axis=0, dtype="float32", meta=np.empty((0, 0), "float32")
     )
@@ -147,7 +148,13 @@ def check(method: str) -> None:
     pick(METHODS, method, "way to refine")
 
 
-def _refused(method: str, weights: Path, checksum: str, given: set[str]) -> str:
+def _pixel_m(where: GeoBox) -> float:
+    """Return the height of a pixel, m."""
+    scale = 1.0 if where.crs is not None and where.crs.projected else _DEGREE_M
+    return abs(where.affine.e) * scale
+
+
+def _refused(method: str, weights: Path, checksum: str, where: GeoBox, given: set[str]) -> str:
     """Return why the network is not used."""
     if method == "interpolation":
         return "interpolation was asked for"
@@ -155,6 +162,9 @@ def _refused(method: str, weights: Path, checksum: str, given: set[str]) -> str:
     from aqgeo.processing import superres
 
     checkpoint.read(weights, task=superres.TASK, sha256=checksum)
+    low, high = _LEARNT_M
+    if not low <= (pixel_m := _pixel_m(where)) <= high:
+        return f"the network was judged on pixels of 1000 m, these have {pixel_m:.0f} m"
     return superres.gate(weights, FACTOR, given)
 
 

@@ -11,6 +11,7 @@ import pytest
 import rasterio
 import xarray as xr
 from affine import Affine
+from odc.geo.geobox import GeoBox
 
 from aqgeo import catalog, cube
 from aqgeo.datasets import column_scenes
@@ -245,6 +246,14 @@ def test_a_network_that_is_no_better_is_not_used_and_the_run_says_so(
     assert "error of 9.00 umol m-2 is not below the 6.00 of bicubic interpolation" in note
     assert told["parameters"]["refined_by"].startswith("linear")
     assert "no2_column_sigma" not in told["cube"]
+
+
+@pytest.mark.parametrize("pixel", [500, 2000])
+def test_pixels_of_sizes_that_it_never_saw_are_interpolated(pixel: int) -> None:
+    weights, checksum = Workspace(Path()).weights(enhance.MODEL)
+    where = GeoBox((8, 8), Affine(pixel, 0, 4e5, 0, -pixel, 4.4e6), "EPSG:32633")
+    why = enhance._refused("network", weights, checksum, where, set())
+    assert f"judged on pixels of 1000 m, these have {pixel} m" in why
 
 
 def raster(path: Path, *, bands: int = 1, crs: str | None = "EPSG:32633") -> None:
