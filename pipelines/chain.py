@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from aqgeo.catalog import pick
+from aqgeo.errors import SourceError
 from aqgeo.period import Period
 from aqgeo.sources.s5p import MIN_QA
 from pipelines import covariates as fine_fields
@@ -86,6 +87,7 @@ def steps(
         CatalogError: a region, source, product or way to find clouds is in no catalog.
         ModelError: the network's weights are not those of the catalog.
         PeriodError: the period is none.
+        SourceError: there is no folder of covariates where one is named.
     """
     span = Period.parse(period)
     known = work.products()
@@ -95,6 +97,8 @@ def steps(
     before: tuple[str, ...] = ()
     masks.check(work, clouds, cloud_dilation_m)
     check_refine(refine)
+    if covariates is not None and not covariates.is_dir():
+        raise SourceError(f"{covariates} is no folder: name one of GeoTIFFs, such as roads.tif")
     options: dict[str, dict[str, Any]] = {
         "clean": {"method": clouds, "dilation_m": cloud_dilation_m},
         "enhance": {"method": refine, "covariates": covariates},

@@ -86,8 +86,10 @@ Refine = Annotated[
 Covariates = Annotated[
     Path | None,
     typer.Option(
+        exists=True,
+        file_okay=False,
         help="Folder of GeoTIFFs that a finer column follows: roads.tif, population.tif, ...; that "
-        "beside the archive if left out."
+        "beside the archive if left out.",
     ),
 ]
 WORK = Path("work")

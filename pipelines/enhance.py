@@ -196,10 +196,10 @@ def _cube(made: Mapping[str, da.Array], span: Period, where: GeoBox) -> xr.Datas
 def _told(weights: Path, checksum: str, given: list[str]) -> dict[str, Any]:
     """Return what provenance tells of the network: which, trained on what, how much better."""
     from aqgeo.models import checkpoint
+    from aqgeo.processing import superres
 
     card = checkpoint.read_card(weights)
-    judged = [one for one in card.scores["held_out"] if set(one["covariates"]) <= set(given)]
-    best = max(judged, key=lambda one: len(one["covariates"]))["rmse"]
+    best = superres.held_out(card, set(given))
     return {
         "column_weights": f"{weights.stem}, SHA-256 {checksum[:12]}",
         "column_weights_trained_on": list(card.data),

@@ -1,5 +1,6 @@
 """NO2 columns on a finer grid, which keep what every cell or satellite pixel has observed."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -139,18 +140,32 @@ def gate(weights: Path, factor: int, given: set[str]) -> str:
         raise ModelError(f"{weights} is for {card.task!r}: weights for {TASK!r} are needed")
     if card.arguments.get("factor") != factor:
         return f"the network makes cells {card.arguments.get('factor')} times finer, not {factor}"
-    judged = [one for one in card.scores.get("held_out", ()) if set(one["covariates"]) <= given]
-    if not judged:
+    rmse = held_out(card, given)
+    if not rmse:
         return "the network was never judged on held-out scenes with what is known here"
-    rmse: dict[str, Any] = max(judged, key=lambda one: len(one["covariates"]))["rmse"]
     for rival in _RIVALS:
-        ours, its = (float("nan") if rmse[k] is None else rmse[k] for k in ("network", rival))
+        ours, its = (math.nan if (v := rmse[k]) is None else v for k in ("network", rival))
         if not ours < its:
             return (
                 f"on held-out scenes the network's error of {ours:.2f} umol m-2 is not below the "
                 f"{its:.2f} of {rival} interpolation"
             )
     return ""
+
+
+def held_out(card: checkpoint.Card, given: set[str]) -> dict[str, float | None]:
+    """Return errors on held-out scenes by method, umol m-2, with the most of what is given.
+
+    Args:
+        card: of weights for `columns`.
+        given: names of the covariates at hand.
+
+    Returns:
+        Errors of `network`, `bicubic` and `conservative`; empty if it was never judged so.
+    """
+    judged = [one for one in card.scores.get("held_out", ()) if set(one["covariates"]) <= given]
+    best: dict[str, Any] = max(judged, key=lambda one: len(one["covariates"]), default={"rmse": {}})
+    return dict(best["rmse"])
 
 
 def as_is(found: Tensor) -> Tensor:

@@ -292,3 +292,22 @@ def test_a_word_that_is_no_method_is_refused_before_any_work(
     )
     assert told.code == 2 and "choose one of" in told.err[0]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("verb", ["map", "enhance"])
+def test_a_folder_of_covariates_that_is_not_there_is_told(
+    verb: str, tmp_path: Path, tell: Callable[..., Any]
+) -> None:
+    told = tell(
+        *(verb, "demo", "--period", "2024-06"),
+        *("--covariates", tmp_path / "none", "--out", tmp_path / "out"),
+    )
+    assert told.code == 2 and len(told.err) == 1 and "does not exist" in told.err[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_flow_that_names_no_folder_is_refused_before_any_work(small: Any, cluster: Any) -> None:
+    from pipelines import chain
+
+    with pytest.raises(SourceError, match="is no folder: name one of GeoTIFFs"):
+        chain.steps(small.work, "small", str(PERIOD), covariates=Path("nowhere"), cluster=cluster)
